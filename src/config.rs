@@ -164,6 +164,8 @@ pub struct Web {
     pub allowed_hosts: Vec<String>,
     /// Whether the live page is served.
     pub page: WebPage,
+    /// The address of Grafana, without a slash at its end.
+    pub grafana_url: Option<String>,
     /// Whether a request may reload the configuration.
     pub lifecycle: Lifecycle,
 }
@@ -393,6 +395,7 @@ impl Local {
         let telemetry_path = read.value(keys::TELEMETRY_PATH, parse::telemetry_path);
         let hosts = read.optional(keys::ALLOWED_HOSTS, |it| it.parse(parse::host_names));
         let page = read.value(keys::WEB_PAGE, |it| parse::switch(it, WebPage::On, WebPage::Off));
+        let grafana = read.optional(keys::GRAFANA_URL, parse::grafana_url);
         let lifecycle = read
             .value(keys::ENABLE_LIFECYCLE, |it| parse::switch(it, Lifecycle::Enabled, Lifecycle::Disabled));
         let level = read.value(keys::LOG_LEVEL, |it| it.parse(str::parse::<Filter>));
@@ -419,6 +422,7 @@ impl Local {
                 health_address: health,
                 allowed_hosts: hosts?.unwrap_or_default(),
                 page: page?,
+                grafana_url: grafana?,
                 lifecycle: lifecycle?,
             },
             log: Log { level: level?, format: format? },

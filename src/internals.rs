@@ -119,7 +119,7 @@ pub mod server {
         pub use crate::server::lifecycle::{Lifecycle, ReloadRequest, ReloadResult};
     }
     pub mod status {
-        pub use crate::server::status::{Recorder, Status};
+        pub use crate::server::status::{Query, Recorder, Status};
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod assets;
 pub(crate) mod demand;
+mod entity_tag;
 mod host_policy;
 pub(crate) mod lifecycle;
 mod listeners;
@@ -13,22 +14,25 @@ pub(crate) mod publisher;
 pub(crate) mod status;
 
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, VARY};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::clock::Clock;
 use crate::http::{self, Abort, Body, COMMON_HEADERS, Caller, Connections, Limits, Listener, Security};
 use crate::metrics::exposition::{Coding, Compressor, Exposition, Form, Part};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::demand::Demand;
+use crate::server::entity_tag::EntityTag;
 use crate::server::lifecycle::Lifecycle;
-use crate::server::status::Status;
+use crate::server::status::{Document, Query, Status};
 use crate::web::Web;
 pub use listeners::Sockets;
 use listeners::{Serving, run_all, stopped};
@@ -93,6 +97,8 @@ struct Server {
     parts: Parts,
     /// Shared by all connections, because a compressor takes some 380 kB. It is locked for a few microseconds.
     compressor: Mutex<Compressor>,
+    /// The one of the status documents. It is locked for longer, and only on threads that may block.
+    status_compressor: Arc<Mutex<Compressor>>,
 }
 
 /// Answers requests on `sockets` until `stop` is ready, and then until running requests have ended, for at most 4 s. In
@@ -106,7 +112,7 @@ pub async fn run(sockets: impl Into<Sockets>, parts: Parts, stop: impl Future<Ou
         stop.await;
         web.as_ref().inspect(|web| web.stopping());
     };
-    let server = Arc::new(Server { parts, compressor: Mutex::default() });
+    let server = Arc::new(Server { parts, compressor: Mutex::default(), status_compressor: Arc::default() });
     let stopping = watch::Sender::new(());
     let mut servings: Vec<Serving> = Vec::new();
     for socket in main {
@@ -188,10 +194,12 @@ impl Server {
             Route::Healthy => http::plain_text(StatusCode::OK, "healthy\n"),
             Route::Ready => self.ready(),
             Route::Asset(file) => file.response(&self.parts.metrics_path),
-            Route::Status(status) => self.status(status),
+            Route::Status(status) => self.status(request, status).await,
         };
-        // hyper leaves out the body of an answer to HEAD. Without this header it would leave out the length too.
-        if let Some(length) = response.body().size_hint().exact() {
+        // hyper leaves out the body of an answer to HEAD. Without this header it would leave out the length too. An answer
+        // without content, 304, would have to state the length of the content that it stands for.
+        let length = response.body().size_hint().exact();
+        if let Some(length) = length.filter(|_| response.status() != StatusCode::NOT_MODIFIED) {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         response
@@ -221,7 +229,7 @@ impl Server {
             self.parts.telemetry.scraped(format);
         }
         let Some(cached) = self.cached(negotiated.form).await else {
-            return http::plain_text(StatusCode::SERVICE_UNAVAILABLE, "the exporter is stopping\n");
+            return stopping();
         };
         let own = self.parts.telemetry.render(format);
         let body = match cached {
@@ -268,8 +276,58 @@ impl Server {
         http::plain_text(status, text)
     }
 
-    fn status(&self, status: &watch::Receiver<Arc<Status>>) -> Response<Body> {
+    async fn status(
+        &self,
+        request: &Request<Incoming>,
+        status: &watch::Receiver<Arc<Status>>,
+    ) -> Response<Body> {
+        let query = match Query::parse(request.uri().query()) {
+            Ok(query) => query,
+            Err(problem) => return http::plain_text(StatusCode::BAD_REQUEST, problem),
+        };
+        let headers = request.headers();
+        let coding = Negotiated::from_headers(headers).form.coding;
         let prepared = Arc::clone(&status.borrow());
-        assets::status(prepared.document(&self.parts.telemetry, self.parts.clock.date()))
+        let (telemetry, date) = (self.parts.telemetry.clone(), self.parts.clock.date());
+        let Some(Document { json, hash }) =
+            blocking(move || prepared.document(&query, &telemetry, date)).await
+        else {
+            return stopping();
+        };
+        let tag = EntityTag::new(hash);
+        let mut response = if tag.is_known(headers) {
+            let mut response = assets::private("application/json", "no-store", http::full(""));
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else if coding == Coding::Gzip {
+            let compressor = Arc::clone(&self.status_compressor);
+            let compress = move || {
+                // Each use resets the compressor, so it is usable even if the lock is poisoned.
+                compressor.lock().unwrap_or_else(PoisonError::into_inner).member(&json)
+            };
+            let Some(member) = blocking(compress).await else { return stopping() };
+            let mut response = assets::private("application/json", "no-store", http::full(member));
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            response
+        } else {
+            assets::private("application/json", "no-store", http::full(json))
+        };
+        let headers = response.headers_mut();
+        headers.insert(ETAG, tag.header());
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        response
+    }
+}
+
+fn stopping() -> Response<Body> {
+    http::plain_text(StatusCode::SERVICE_UNAVAILABLE, "the exporter is stopping\n")
+}
+
+/// Does work that takes milliseconds with many accounts, away from the threads that answer. `None` if the runtime stops.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    match spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
+        Ok(done) => Some(done),
+        Err(Ok(panic)) => resume_unwind(panic),
+        Err(Err(_)) => None,
     }
 }

@@ -48,7 +48,7 @@ impl Exporter {
         let (exposition, expositions) = watch::channel(Arc::new(Exposition::default()));
         let demand = Demand::new(Clock::system());
         let status = trend_step.map(|step| {
-            let mut recorder = Recorder::new(step, &restored);
+            let mut recorder = Recorder::new(step, &restored).linking(config.web.grafana_url.clone());
             let first = recorder.prepare(&restored, &telemetry, clock.now(), clock.date());
             (recorder, watch::channel(Arc::new(first)).0)
         });

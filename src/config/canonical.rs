@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn texts_with_one_meaning_are_equal_and_others_are_not() {
-        let table: [(Key, &[&str], &str); 12] = [
+        let table: [(Key, &[&str], &str); 13] = [
             (keys::SUMMARY, &["30s", "0m30s", "30000ms"], "31s"),
             (keys::AUDIT, &["6h", "360m"], "6h1s"),
             (keys::AUTO_RELOAD_INTERVAL, &["30s", "0m30s"], "3s"),
@@ -68,6 +68,7 @@ mod tests {
                 &["https://api.example/v4", "https://API.example:443/v4/"],
                 "https://api.example/v5",
             ),
+            (keys::GRAFANA_URL, &["https://a.example/g", "https://A.example/g/"], "https://a.example"),
             (keys::LOG_LEVEL, &["info,hyper=warn", "info, hyper=warn"], "info"),
         ];
         for (key, same, other) in table {

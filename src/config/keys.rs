@@ -294,6 +294,12 @@ keys! {
         "Whether to serve the live page at `/` and its JSON at `/api/v1/status`.",
     )
     .default("true");
+    GRAFANA_URL = Key::new(
+        "web",
+        "grafana_url",
+        "Where your Grafana is, with its path: the live page links to the dashboards there.",
+    )
+    .spelled(Spelling::Url);
     ENABLE_LIFECYCLE = Key::new(
         "web",
         "enable_lifecycle",

@@ -19,7 +19,17 @@ use crate::clock::duration;
 const MAX_HOST_NAME: usize = 253;
 
 /// The paths of what the live page loads.
-pub(crate) const PAGE_FILES: [&str; 4] = ["/page.js", "/page.css", "/draw.js", "/icon.svg"];
+pub(crate) const PAGE_FILES: [&str; 9] = [
+    "/page.js",
+    "/page.css",
+    "/account.js",
+    "/charts.js",
+    "/commands.js",
+    "/draw.js",
+    "/health.js",
+    "/overview.js",
+    "/icon.svg",
+];
 
 /// Reads a duration within `bounds`.
 ///
@@ -116,6 +126,25 @@ pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// Reads an address that links begin with. The live page shows it to everyone, so it has no password, and a refused one is
+/// not shown either.
+pub(super) fn grafana_url(setting: &Setting) -> Result<String, Error> {
+    let url = Url::parse(&setting.text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    match url {
+        Some(url) => Ok(url.as_str().trim_end_matches('/').to_owned()),
+        None => Err(setting.refuse(
+            "must be an http or https URL without user name, password, query and fragment, such as \
+             https://grafana.example.com",
+        )),
+    }
 }
 
 /// Reads the path of the metrics. It must not hide what is served at other paths.

@@ -52,6 +52,15 @@ impl Compressor {
         }
     }
 
+    /// A whole member of `text`.
+    pub fn member(&mut self, text: &[u8]) -> Vec<u8> {
+        let mut deflating = self.begin();
+        deflating.push(text);
+        let beginning = deflating.end(self);
+        let end = self.finish(&beginning, b"");
+        [&beginning.bytes, end.as_slice()].concat()
+    }
+
     /// The end of the member that `beginning` begins: `text` compressed, then the checksum and the length of the whole.
     pub fn finish(&mut self, beginning: &Deflated, text: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -132,6 +141,14 @@ mod tests {
         decoder.read_to_end(&mut text).unwrap();
         assert!(decoder.into_inner().is_empty(), "something follows the member");
         text
+    }
+
+    #[test]
+    fn a_text_is_one_member() {
+        let mut compressor = Compressor::new();
+        for text in [b"".as_slice(), b"a", &b"{\"account\":\"acme\"}".repeat(5_000)] {
+            assert_eq!(gunzip(&compressor.member(text)), text, "{} bytes", text.len());
+        }
     }
 
     #[test]

@@ -21,26 +21,27 @@ pub(super) struct File {
     text: &'static str,
 }
 
-const FILES: [File; 5] = [
+const FILES: [File; 10] = [
     File { path: "/", content_type: "text/html; charset=utf-8", text: include_str!("assets/index.html") },
-    File {
-        path: "/page.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("assets/page.js"),
-    },
+    script("/page.js", include_str!("assets/page.js")),
     File {
         path: "/page.css",
         content_type: "text/css; charset=utf-8",
         text: include_str!("assets/page.css"),
     },
-    File {
-        path: "/draw.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("assets/draw.js"),
-    },
+    script("/account.js", include_str!("assets/account.js")),
+    script("/charts.js", include_str!("assets/charts.js")),
+    script("/commands.js", include_str!("assets/commands.js")),
+    script("/draw.js", include_str!("assets/draw.js")),
+    script("/health.js", include_str!("assets/health.js")),
+    script("/overview.js", include_str!("assets/overview.js")),
     // Browsers request an icon in any case, and would log that the policy forbids it.
     File { path: "/icon.svg", content_type: "image/svg+xml", text: include_str!("assets/icon.svg") },
 ];
+
+const fn script(path: &'static str, text: &'static str) -> File {
+    File { path, content_type: "text/javascript; charset=utf-8", text }
+}
 
 /// The file at this path. `config` has the same paths, where the metrics cannot be.
 pub(super) fn at(path: &str) -> Option<&'static File> {
@@ -65,13 +66,8 @@ impl File {
     }
 }
 
-/// The response of `/api/v1/status`.
-pub(super) fn status(json: Vec<u8>) -> Response<Body> {
-    private("application/json", "no-store", http::full(json))
-}
-
 /// A response that is asked for again each time, and whose address links do not tell other sites.
-fn private(content_type: &'static str, cache: &'static str, body: Body) -> Response<Body> {
+pub(super) fn private(content_type: &'static str, cache: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     for (name, value) in
         [(CONTENT_TYPE, content_type), (CACHE_CONTROL, cache), (REFERRER_POLICY, "no-referrer")]

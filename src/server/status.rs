@@ -1,28 +1,37 @@
 //! The document at `/api/v1/status`: the state of each account now and in the last hours.
 //!
 //! Like the exposition, it is built when something changed. A request adds only what changes by itself: the date, the
-//! durability of the state, and the budgets. The document contains nothing about single users.
+//! durability of the state, and the budgets. Of single users it contains what `/metrics` does, under the same names.
 
 mod advice;
 mod document;
+mod health;
 mod history;
+mod links;
+mod query;
 
 use std::collections::BTreeMap;
+use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{Resource, Snapshot};
 use crate::server::status::history::History;
 use document::{Account, Budget, Head, State};
+pub use query::Query;
+use query::View;
 
 /// Records the history of the accounts and builds the document.
 #[derive(Debug)]
 pub struct Recorder {
     step: Duration,
+    /// The address of Grafana.
+    grafana: Option<String>,
     /// By account id.
     histories: BTreeMap<String, History>,
 }
@@ -31,21 +40,41 @@ pub struct Recorder {
 #[derive(Debug)]
 pub struct Status {
     accounts: Vec<CachedAccount>,
+    /// How long trends are at most.
+    trend: Duration,
+    /// The address of a dashboard with all accounts.
+    dashboard: Option<String>,
 }
 
 #[derive(Debug)]
 struct CachedAccount {
     id: String,
     /// An object without its closing brace.
-    json: Vec<u8>,
+    whole: Vec<u8>,
+    /// The same, with less in it.
+    overview: Vec<u8>,
+}
+
+/// A document, as of a date.
+#[derive(Debug)]
+pub struct Document {
+    /// The text.
+    pub json: Vec<u8>,
+    /// The hash of everything in it but its date: if it is the same, nothing has changed.
+    pub hash: u128,
 }
 
 impl Recorder {
     /// Begins with the restored accounts; `step` is the time between two points of a trend.
     pub fn new(step: Duration, snapshots: &[Arc<Snapshot>]) -> Self {
-        let mut recorder = Self { step, histories: BTreeMap::new() };
+        let mut recorder = Self { step, grafana: None, histories: BTreeMap::new() };
         recorder.follow(snapshots);
         recorder
+    }
+
+    /// Links to the dashboards of the Grafana at this address, which has no slash at its end.
+    pub fn linking(self, grafana: Option<String>) -> Self {
+        Self { grafana, ..self }
     }
 
     /// Begins a history for each new account, and drops those of accounts that are gone.
@@ -75,31 +104,47 @@ impl Recorder {
             history.record(snapshot, interval, now);
             let dated =
                 |instant: Instant| document::whole_seconds(date + instant.since(now) - now.since(instant));
-            let account = Account::new(snapshot, history, &activity, dated);
-            Some(CachedAccount { id: id.clone(), json: unclosed(&account) })
+            let grafana = self.grafana.as_deref();
+            let [whole, overview] = [View::Whole, View::Overview]
+                .map(|view| unclosed(&Account::new(snapshot, history, &activity, dated, grafana, view)));
+            Some(CachedAccount { id: id.clone(), whole, overview })
         });
-        Status { accounts: accounts.collect() }
+        Status {
+            accounts: accounts.collect(),
+            trend: self.step * history::STEPS as u32,
+            dashboard: self.grafana.as_deref().map(links::overview),
+        }
     }
 }
 
 impl Status {
-    /// The whole document in JSON, as of `date`.
-    pub fn document(&self, telemetry: &Telemetry, date: Timestamp) -> Vec<u8> {
+    /// The part of the document that `query` asks for, as of `date`.
+    pub fn document(&self, query: &Query, telemetry: &Telemetry, date: Timestamp) -> Document {
         let (durability, size_bytes) = telemetry.durability();
         let state = State { kept: durability.as_str(), size_bytes };
-        let mut json = unclosed(&Head { version: env!("CARGO_PKG_VERSION"), now: date.to_string(), state });
+        let version = env!("CARGO_PKG_VERSION");
+        let mut undated = SipHasher13::new();
+        undated.write(&to_json(&(version, &state)));
+        let (trend_seconds, dashboard) = (self.trend.as_secs_f64(), self.dashboard.as_deref());
+        let mut json = unclosed(&Head { version, now: date.to_string(), state, trend_seconds, dashboard });
+        let dated = json.len();
         json.extend_from_slice(b",\"accounts\":[");
-        for (index, account) in self.accounts.iter().enumerate() {
+        let selected = self.accounts.iter().filter(|account| query.selects(&account.id));
+        for (index, account) in selected.enumerate() {
             if index > 0 {
                 json.push(b',');
             }
-            json.extend_from_slice(&account.json);
+            json.extend_from_slice(match query.view {
+                View::Whole => &account.whole,
+                View::Overview => &account.overview,
+            });
             json.extend_from_slice(b",\"budget\":");
             json.extend_from_slice(&to_json(&telemetry.budget(&account.id).map(Budget::from)));
             json.push(b'}');
         }
         json.extend_from_slice(b"]}\n");
-        json
+        undated.write(json.get(dated..).unwrap_or_default());
+        Document { json, hash: undated.finish128().as_u128() }
     }
 }
 

@@ -121,6 +121,7 @@ fn every_variable_of_the_configuration_table_is_known() {
             "users.hash_key_file" => "hash.key".to_owned(),
             "shard.index" => "0".to_owned(),
             "web.health_address" => ":10070".to_owned(),
+            "web.grafana_url" => "https://grafana.example.com".to_owned(),
             "accounts[].id" => "0123456789abcdef0123456789abcdef".to_owned(),
             "accounts[].email" => "user@example.com".to_owned(),
             _ if row[1].is_empty() => "x".to_owned(),

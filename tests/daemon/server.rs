@@ -296,7 +296,12 @@ async fn the_live_page_may_load_only_files_of_this_server_and_run_no_inline_scri
     for (path, content_type, cache, policy) in [
         ("/", "text/html; charset=utf-8", "no-cache", Some(policy)),
         ("/page.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/account.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/charts.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/commands.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
         ("/draw.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/health.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
+        ("/overview.js", "text/javascript; charset=utf-8", "no-cache", Some(policy)),
         ("/page.css", "text/css; charset=utf-8", "no-cache", Some(policy)),
         ("/icon.svg", "image/svg+xml", "no-cache", Some(policy)),
         ("/api/v1/status", "application/json", "no-store", None),
@@ -330,6 +335,59 @@ async fn the_status_document_is_as_of_the_request() {
         ("/accounts/1/up", serde_json::Value::Null),
     ] {
         assert_eq!(status.pointer(pointer), Some(&wanted), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_document_is_compressed_for_those_who_accept_that() {
+    let exporter = exporter().await;
+    let plain = ask(exporter.address, "GET", "/api/v1/status", "").await;
+    let small = ask(exporter.address, "GET", "/api/v1/status", "Accept-Encoding: gzip\r\n").await;
+    assert_eq!((plain.header("content-encoding"), small.header("content-encoding")), (None, Some("gzip")));
+    assert!(small.body.len() * 2 < plain.body.len(), "{} of {} bytes", small.body.len(), plain.body.len());
+    let accounts = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["accounts"].take();
+    assert_eq!(accounts(&gunzip(&small.body)), accounts(plain.text()));
+    for answer in [&plain, &small] {
+        assert_eq!(answer.header("vary"), Some("accept-encoding"));
+        assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
+    }
+    // The tag is that of the content, whatever the coding.
+    assert_eq!(plain.header("etag"), small.header("etag"));
+}
+
+#[tokio::test]
+async fn a_client_that_has_the_status_document_gets_no_second_copy() {
+    let exporter = exporter().await;
+    let overview = "/api/v1/status?view=overview";
+    let get = async |path: &str, tag: &str| {
+        ask(exporter.address, "GET", path, &format!("If-None-Match: {tag}\r\n")).await
+    };
+    let first = get(overview, "W/\"0\"").await;
+    let tag = first.header("etag").unwrap();
+    // The head of an answer is in lower case here, and a tag is not the same in another case.
+    let named = tag.replace("w/", "W/");
+    assert_eq!(first.status(), "200");
+    for method in ["GET", "HEAD"] {
+        let headers = format!("If-None-Match: {named}\r\nAccept-Encoding: gzip\r\n");
+        let answer = ask(exporter.address, method, overview, &headers).await;
+        assert_eq!((answer.status(), answer.header("etag")), ("304", Some(tag)), "{method}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{method}");
+        assert_eq!((answer.body.len(), answer.header("content-length")), (0, None), "{method}");
+    }
+    // Another part of the document has another tag.
+    let whole = get("/api/v1/status", &named).await;
+    assert_eq!(whole.status(), "200");
+    assert_ne!(whole.header("etag"), Some(tag));
+}
+
+#[tokio::test]
+async fn an_unknown_view_of_the_status_document_is_refused() {
+    let exporter = exporter().await;
+    for (query, status) in
+        [("view=all", "400"), ("view=overview", "200"), ("account=0", "200"), ("t=1", "200")]
+    {
+        let answer = ask(exporter.address, "GET", &format!("/api/v1/status?{query}"), "").await;
+        assert_eq!(answer.status(), status, "{query}");
     }
 }
 

@@ -1,186 +1,12 @@
-// Shows the document at /api/v1/status and keeps it up to date.
+// Shows the document at /api/v1/status and keeps it up to date: the overview, or the page of the account in the address.
 
-import { ago, bars, clock, element, line, morph, number, plural, setTime, span, table, tick } from "./draw.js";
+import { account } from "./account.js";
+import { showTooltips } from "./charts.js";
+import { enableCopying } from "./commands.js";
+import { ago, clock, element, morph, now, setTime, tick, zone } from "./draw.js";
+import { overview } from "./overview.js";
 
-/* Accounts. */
-
-const LEVELS = ["high", "medium", "low", "unknown"];
-const RESOURCES = {
-  summary: "List of users", user: "Events of single users", behaviors: "Behaviors", integrations: "Integrations",
-  credential_file: "Credential file",
-};
-const STATES = {
-  true: ["good", "up to date"],
-  false: ["bad", "users could not be read"],
-  null: ["plain", "not read yet"],
-};
-
-function account(status, index) {
-  const id = `account-${index}`;
-  const [kind, words] = STATES[String(status.up)];
-  const ongoing = status.errors.filter((error) => error.over === null);
-  return element("section", { "aria-labelledby": id },
-    element("h2", { id }, status.account, " ", element("span", { class: `state ${kind}` }, words)),
-    grouped(ongoing).map(errorNotice),
-    people(status),
-    facts(status),
-    events(status),
-    element("div", { class: "columns" }, freshness(status), integrations(status)),
-    errors(status));
-}
-
-/** Groups errors that are the same for several resources except for the CF-Ray id, which differs in every answer. */
-function grouped(errors) {
-  const groups = Map.groupBy(errors, ({ error, what_to_do }) => `${error.replace(/, CF-Ray \w+(-\w+)?/, "")} ${what_to_do}`);
-  return [...groups.values()].map((group) => ({
-    ...group[0],
-    resources: group.map(({ resource }) => RESOURCES[resource] ?? resource).sort(),
-    first: group.map(({ first }) => first).sort()[0],
-    last: group.map(({ last }) => last).sort().at(-1),
-    times: group.reduce((sum, { times }) => sum + times, 0),
-  }));
-}
-
-function errorNotice({ resources, error, what_to_do: advice, first, last, times }) {
-  return element("div", { class: "notice bad" },
-    element("p", {}, element("strong", {}, `${resources.join(", ")}: `), error),
-    element("p", {}, advice),
-    element("p", { class: "small" }, "First ", ago(first), ", last ", ago(last), `, ${plural(times, "time", "times")}.`));
-}
-
-function people({ users, resources }) {
-  const interval = resources.summary.interval_seconds ?? 0;
-  if (users === null) return element("p", {}, "The list of users has not been read yet.");
-  const tiles = LEVELS.filter((level) => level !== "unknown" || users.by_level.unknown > 0).map((level) => {
-    const name = level === "unknown" ? "of unknown level" : level;
-    const trend = users.trend && line(users.trend, users.trend.values[level], interval, `Users at ${level} risk`);
-    return element("li", { class: `tile ${level}` },
-      element("span", { class: "name" }, name),
-      element("strong", {}, number(users.by_level[level])),
-      trend?.chart,
-      trend && element("span", { class: "small range" },
-        element("span", {}, `since ${clock(trend.from)}`),
-        element("span", {}, trend.least === trend.most ? "no change" : `${number(trend.least)} to ${number(trend.most)}`)));
-  });
-  return element("div", {}, element("h3", {}, "Users at risk"), element("ul", { class: "tiles" }, tiles));
-}
-
-function facts({ users, events, budget, token_expiry: expiry }) {
-  const list = [];
-  if (users) {
-    list.push(["Users whose new events have not been read yet", users.pending === 0
-      ? "none"
-      : [`${number(users.pending)}, the first one `, ago(users.oldest_pending, "now")]]);
-  }
-  if (budget) {
-    list.push(["Requests left in 5 minutes", `${number(budget.remaining)} of ${number(budget.limit)}`]);
-    if (budget.blocked_until) {
-      list.push(["No requests are sent until", clock(Date.parse(budget.blocked_until))]);
-    }
-  }
-  if (events?.counting_since) list.push(["Events counted since", clock(Date.parse(events.counting_since))]);
-  if (expiry) list.push(["The token expires", clock(Date.parse(expiry))]);
-  return list.length > 0 && element("dl", {}, list.map(([term, words]) => element("div", {}, element("dt", {}, term), element("dd", {}, words))));
-}
-
-/** What to say of a behavior that is not known to be enabled. */
-function setting(behavior) {
-  if (!behavior) return "not listed";
-  return behavior.enabled === null ? "unknown" : "disabled";
-}
-
-/** The behaviors and their events. Those with the most recent events come first. */
-function events({ behaviors, events: counted, resources }) {
-  const interval = resources.summary.interval_seconds ?? 0;
-  if (behaviors === null && counted === null) return element("p", {}, "Behaviors have not been read yet.");
-  const listed = new Map((behaviors ?? []).map((behavior) => [behavior.behavior, behavior]));
-  const counts = counted?.by_behavior ?? {};
-  const labels = [...new Set([...listed.keys(), ...Object.keys(counts)])];
-  const by = (label) => counts[label] ?? { total: 0, recent: 0 };
-  labels.sort((a, b) => by(b).recent - by(a).recent || by(b).total - by(a).total || (a < b ? -1 : 1));
-  const rows = labels.map((label) => {
-    const behavior = listed.get(label);
-    const name = behavior?.name ?? label;
-    const values = counted?.trend?.values[label];
-    const settings = [
-      [name, name === label ? null : element("span", { class: "small id" }, label)],
-      behavior?.enabled ? "enabled" : element("span", { class: "faint" }, setting(behavior)),
-      behavior ? element("span", { class: `level ${behavior.risk_level}` }, behavior.risk_level) : "unknown",
-    ];
-    return counted === null ? settings : [
-      ...settings,
-      number(by(label).total),
-      number(by(label).recent),
-      values ? bars(counted.trend, values, interval, name) : "",
-    ];
-  });
-  const columns = [{ heading: "Behavior" }, { heading: "State" }, { heading: "Level" }];
-  if (counted === null) return table("Behaviors (no events counted yet)", columns, rows);
-  const hours = counted.trend ? span(counted.trend.step_seconds * 36000) : "the last hours";
-  return table("Behaviors and their events", [
-    ...columns,
-    { heading: "Events", kind: "number" }, { heading: `In ${hours}`, kind: "number" }, { heading: "Trend", kind: "trend" },
-  ], rows);
-}
-
-function freshness({ resources }) {
-  const rows = Object.entries(RESOURCES).filter(([resource]) => resources[resource]).map(([resource, name]) => {
-    const { last_success: read, interval_seconds: interval, rejected_rows: rejected } = resources[resource];
-    return [name, ago(read), interval === null ? "on change" : `every ${brief(interval)}`, number(rejected)];
-  });
-  return table("Freshness", [
-    { heading: "Data" }, { heading: "Last read" }, { heading: "Read" }, { heading: "Rejected rows", kind: "number" },
-  ], rows);
-}
-
-const brief = (seconds) => seconds < 10 ? `${Number(seconds.toPrecision(2))} s` : span(seconds * 1000);
-
-function integrations({ integrations: known }) {
-  if (known === null) return element("p", {}, "Integrations have not been read yet.");
-  if (known.length === 0) return element("p", {}, "No integration is configured to receive risk changes.");
-  return table("Integrations", [{ heading: "Integration", kind: "wide" }, { heading: "Tenant", kind: "wide" }, { heading: "State" }],
-    known.map((integration) => [
-      [integration.reference_id, element("span", { class: "small id" }, integration.integration_type)],
-      integration.tenant_url,
-      element("span", { class: integration.active ? null : "warning" }, integration.active ? "active" : "inactive"),
-    ]));
-}
-
-function errors({ errors: known }) {
-  const past = known.filter((error) => error.over !== null);
-  if (past.length === 0) return null;
-  return element("details", {},
-    element("summary", {}, plural(past.length, "past error", "past errors")),
-    table("Past errors", [
-      { heading: "Data" }, { heading: "Ended" }, { heading: "Lasted" }, { heading: "Error", kind: "wide" },
-      { heading: "What to do", kind: "wide" },
-    ], past.map((error) => [
-      RESOURCES[error.resource] ?? error.resource,
-      ago(error.over),
-      span(Date.parse(error.over) - Date.parse(error.first)),
-      error.error,
-      error.what_to_do,
-    ])));
-}
-
-/** All accounts at a glance with links, if there are several. */
-function overview(accounts) {
-  if (accounts.length < 2) return null;
-  return element("section", {}, table("Accounts", [
-    { heading: "Account" }, { heading: "State", kind: "bare" },
-    ...["High", "Medium", "Low"].map((heading) => ({ heading, kind: "number" })),
-    { heading: "Users last read" },
-  ], accounts.map((status, index) => {
-    const [kind, words] = STATES[String(status.up)];
-    const count = (level) => status.users === null ? "unknown" : number(status.users.by_level[level]);
-    return [
-      element("a", { href: `#account-${index}` }, status.account),
-      element("span", { class: `state ${kind}` }, words),
-      count("high"), count("medium"), count("low"),
-      ago(status.resources.summary.last_success),
-    ];
-  })));
-}
+const TITLE = document.title;
 
 const STORAGE = {
   memory: "Counts are kept in memory and start from 0 at each start.",
@@ -188,15 +14,51 @@ const STORAGE = {
   failing: "The state file cannot be written. Counts do not change until it can. See the log.",
 };
 
+/* The address. */
+
+/** The id of the account in the address, or null. */
+function addressedAccount() {
+  return /^#\/account\/([0-9a-f]{32})$/.exec(location.hash)?.[1] ?? null;
+}
+
+/** The id of the only account, which needs no overview. */
+let onlyAccount = null;
+
+const OVERVIEW = "api/v1/status?view=overview";
+
+/** Where the document of the shown page is. That of the only account has all accounts, because there may be others later. */
+function address() {
+  const id = addressedAccount();
+  if (id !== null) return `api/v1/status?account=${id}`;
+  return onlyAccount === null ? OVERVIEW : "api/v1/status";
+}
+
+/* What is shown. */
+
+function content(status) {
+  const id = addressedAccount();
+  if (id === null && onlyAccount === null) return overview(status);
+  const found = status.accounts.find((known) => known.account_id === (id ?? onlyAccount));
+  return [
+    id !== null && element("p", { class: "back" }, element("a", { href: "#/" }, "All accounts")),
+    found ? account(found, status.trend_seconds)
+      : element("section", {}, element("h2", { tabindex: "-1" }, "No such account"),
+        element("p", {}, "The exporter does not watch it, or no longer.")),
+  ];
+}
+
 function render(status) {
   const { state, version } = status;
   morph(document.getElementById("exporter"), element("p", { id: "exporter" },
     `zt-risk-exporter ${version}. `,
     element("span", { class: state.kept === "failing" ? "warning" : null }, STORAGE[state.kept] ?? ""), " ",
-    element("span", { class: "small" }, "Updated ", ago(status.now), ".")));
-  const main = document.getElementById("accounts");
-  morph(main, element("main", { id: "accounts", tabindex: "-1" },
-    overview(status.accounts), status.accounts.map(account)));
+    element("span", { class: "small" }, "Updated ", ago(status.now), `. Times are ${zone}.`)));
+  // Rows change places, and the focus stays with its account.
+  const { id } = document.activeElement;
+  morph(document.getElementById("accounts"), element("main", { id: "accounts", tabindex: "-1" }, content(status)));
+  if (id && document.activeElement.id !== id) document.getElementById(id)?.focus({ preventScroll: true });
+  const shown = addressedAccount() === null ? "" : document.querySelector("h2").textContent;
+  document.title = shown ? `${shown} - ${TITLE}` : TITLE;
 }
 
 /* The connection. */
@@ -205,8 +67,14 @@ const INTERVAL_SECONDS = 5;
 const LONGEST_INTERVAL_SECONDS = 60;
 const TIMEOUT_SECONDS = 10;
 
-/** The shown document, the timer of the next request, the running request, the number of failures, and since when. */
-let latest = null;
+/** A document older than this is asked for again even if it is unchanged, because it sets the page's clock. */
+const FRESH_SECONDS = 60;
+
+/** The latest documents of the overview and of one account, by address: the status, its tag, and when it came. */
+let documents = new Map();
+let version = null;
+
+/** The timer of the next request, the running request, the number of failures, and since when. */
 let timer = null;
 let request = null;
 let failures = 0;
@@ -218,14 +86,20 @@ function setConnectionMessage(words) {
   if (place.textContent !== words) place.textContent = words;
   const isUnreachable = unreachableSince !== null;
   place.className = isUnreachable ? "notice bad" : "";
-  document.body.classList.toggle("stale", isUnreachable && latest !== null);
+  document.body.classList.toggle("stale", isUnreachable && documents.has(address()));
 }
 
-/** The status document, or null if there is no answer. */
-async function fetchStatus(signal) {
+/** The document at an address, the known one if it has not changed, or null if there is no answer. */
+async function fetchDocument(from, signal) {
+  const known = documents.get(from);
+  const isFresh = known && performance.now() - known.received < FRESH_SECONDS * 1000;
   try {
-    const response = await fetch("api/v1/status", { cache: "no-store", signal });
-    return response.ok ? await response.json() : null;
+    const headers = isFresh ? { "If-None-Match": known.tag } : {};
+    const response = await fetch(from, { cache: "no-store", headers, signal });
+    if (response.status === 304) return { ...known, status: { ...known.status, now: new Date(now()).toISOString() } };
+    if (!response.ok) return null;
+    const status = await response.json();
+    return { status, tag: response.headers.get("ETag") ?? "", received: performance.now(), isNew: true };
   } catch {
     return null;
   }
@@ -236,35 +110,57 @@ async function refresh() {
   request?.abort();
   const current = new AbortController();
   request = current;
+  const from = address();
   const timeout = setTimeout(() => current.abort(), TIMEOUT_SECONDS * 1000);
-  const status = await fetchStatus(current.signal);
+  const fetched = await fetchDocument(from, current.signal);
   clearTimeout(timeout);
   if (current !== request) return;
-  failures = status === null ? failures + 1 : 0;
+  failures = fetched === null ? failures + 1 : 0;
   schedule(Math.min(INTERVAL_SECONDS * 2 ** failures, LONGEST_INTERVAL_SECONDS));
-  if (status === null) onFailure();
-  else onStatus(status);
+  if (fetched === null) onFailure();
+  else onDocument(from, fetched);
 }
 
 function onFailure() {
   unreachableSince ??= Date.now();
-  const shown = latest === null ? "No data has been read yet." : "The data shown is from before that.";
+  const shown = documents.has(address()) ? "The data shown is from before that." : "No data has been read yet.";
   setConnectionMessage(`The exporter has not answered since ${clock(unreachableSince)}. ${shown}`);
 }
 
-function onStatus(status) {
+function onDocument(from, fetched) {
+  const { status, tag, received, isNew } = fetched;
   // Another version may have another document and comes with its own page.
-  if (latest !== null && latest.version !== status.version) {
+  if (version !== null && version !== status.version) {
     location.reload();
     return;
   }
-  const isFirst = latest === null;
-  [latest, unreachableSince] = [status, null];
-  setTime(status.now);
+  version = status.version;
+  unreachableSince = null;
+  if (isNew) setTime(status.now);
+  const kept = [...documents].filter(([address]) => (address === OVERVIEW) !== (from === OVERVIEW));
+  documents = new Map([...kept, [from, { status, tag, received }]]);
+  if (from === OVERVIEW && status.accounts.length === 1) {
+    onlyAccount = status.accounts[0].account_id;
+    refresh();
+    return;
+  }
+  if (from === "api/v1/status" && status.accounts.length !== 1) {
+    onlyAccount = null;
+    refresh();
+    return;
+  }
   render(status);
   setConnectionMessage("");
-  // The target of the address's fragment did not exist before.
-  if (isFirst && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+}
+
+/** Shows another page: at once if it is known, and then what the exporter says now. */
+function onAddress() {
+  const known = documents.get(address());
+  if (known) render(known.status);
+  else morph(document.getElementById("accounts"), element("main", { id: "accounts", tabindex: "-1" }, element("p", {}, "Loading.")));
+  window.scrollTo(0, 0);
+  document.getElementById("accounts").focus({ preventScroll: true });
+  refresh();
 }
 
 /** Schedules the next request, unless the page is hidden. */
@@ -273,12 +169,20 @@ function schedule(seconds) {
   if (document.visibilityState === "visible") timer = setTimeout(refresh, seconds * 1000);
 }
 
+window.addEventListener("hashchange", onAddress);
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") refresh();
   else clearTimeout(timer);
 });
+// The fragment of the address names the page, so this link cannot.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("accounts").focus();
+});
 setInterval(() => {
   if (document.visibilityState === "visible") document.querySelectorAll("time[data-age]").forEach(tick);
 }, 1000);
+showTooltips(document.getElementById("tooltip"));
+enableCopying(document.getElementById("copied"));
 setConnectionMessage("Connecting to the exporter.");
 refresh();

@@ -5,16 +5,24 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::advice::what_to_do;
+use super::health::{Cause, Health};
+use super::links::Links;
+use super::query::View;
 use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::{Activity, BudgetLevel, Incident};
-use crate::model::{self, Level, PerLevel, Resource, Snapshot};
+use crate::model::{self, Level, PerLevel, Resource, Snapshot, UserSeries};
 use crate::server::status::history::History;
 
+/// How many users at high risk are listed: as many as fit on a screen. The command `users` lists all.
+const LISTED_USERS: usize = 20;
+
 #[derive(Serialize)]
-pub(super) struct Head {
+pub(super) struct Head<'a> {
     pub(super) version: &'static str,
     pub(super) now: String,
     pub(super) state: State,
+    pub(super) trend_seconds: f64,
+    pub(super) dashboard: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -35,13 +43,29 @@ pub(super) struct Account<'a> {
     account: &'a str,
     account_id: &'a str,
     up: Option<bool>,
+    health: HealthState,
     resources: BTreeMap<&'static str, Freshness>,
-    users: Option<Users>,
+    users: Option<Users<'a>>,
     events: Option<Events<'a>>,
-    behaviors: Option<Vec<Behavior<'a>>>,
-    integrations: Option<Vec<Integration<'a>>>,
+    #[serde(flatten)]
+    settings: Option<Settings<'a>>,
     token_expiry: Option<String>,
     errors: Vec<Failure<'a>>,
+}
+
+#[derive(Serialize)]
+struct HealthState {
+    state: &'static str,
+    cause: Option<&'static str>,
+    since: Option<String>,
+}
+
+/// What is configured at Cloudflare, and where to see more. Not in the overview.
+#[derive(Serialize)]
+struct Settings<'a> {
+    links: Links,
+    behaviors: Option<Vec<Behavior<'a>>>,
+    integrations: Option<Vec<Integration<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -52,16 +76,46 @@ struct Freshness {
 }
 
 #[derive(Serialize)]
-struct Users {
+struct Users<'a> {
     by_level: Levels<u64>,
     pending: u64,
     oldest_pending: Option<String>,
+    #[serde(flatten)]
+    details: Option<UserDetails<'a>>,
+}
+
+/// Not in the overview.
+#[derive(Serialize)]
+struct UserDetails<'a> {
+    high_risk: Vec<HighRiskUser<'a>>,
+    high_risk_omitted: u64,
     trend: Option<Trend<Levels<Series>>>,
+}
+
+/// A user as in `/metrics`: the identity policy decides what the user is called, and whether the user is listed.
+#[derive(Serialize)]
+struct HighRiskUser<'a> {
+    user: &'a str,
+    email: Option<&'a str>,
+    name: Option<&'a str>,
+    since: String,
+    last_event: Option<String>,
+    reported_events: Option<u32>,
+    last_reset: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Events<'a> {
     counting_since: Option<String>,
+    total: u64,
+    recent: u64,
+    #[serde(flatten)]
+    details: Option<EventDetails<'a>>,
+}
+
+/// Not in the overview.
+#[derive(Serialize)]
+struct EventDetails<'a> {
     by_behavior: BTreeMap<&'a str, Count>,
     trend: Option<Trend<BTreeMap<&'a str, Series>>>,
 }
@@ -129,12 +183,14 @@ impl From<BudgetLevel> for Budget {
 }
 
 impl<'a> Account<'a> {
-    /// `dated` converts an instant to a date.
+    /// `dated` converts an instant to a date. `grafana` is the address of Grafana.
     pub(super) fn new(
         snapshot: &'a Snapshot,
         history: &History,
         activity: &'a Activity,
         dated: impl Fn(Instant) -> Timestamp,
+        grafana: Option<&str>,
+        view: View,
     ) -> Self {
         let Snapshot {
             account,
@@ -158,31 +214,82 @@ impl<'a> Account<'a> {
             account: &account.alias,
             account_id: &account.id,
             up: *up,
+            health: Health::new(*up, &activity.incidents).into(),
             resources: Resource::with_rows()
                 .map(|resource| (resource.as_str(), freshness(resource)))
                 .collect(),
-            users: users.as_ref().map(|users| Users::new(users, history, &dated)),
-            events: totals.started.then(|| Events::new(totals, *counting_since, history, &dated)),
-            behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),
-            integrations: integrations.as_ref().map(|known| known.iter().map(Integration::new).collect()),
+            users: users.as_ref().map(|users| Users::new(users, history, &dated, view)),
+            events: totals.started.then(|| Events::new(totals, *counting_since, history, &dated, view)),
+            settings: (view == View::Whole).then(|| Settings {
+                links: Links::new(grafana, account),
+                behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),
+                integrations: integrations.as_ref().map(|known| known.iter().map(Integration::new).collect()),
+            }),
             token_expiry: rfc3339(activity.token_expiry),
-            errors: activity.incidents.iter().rev().map(Failure::new).collect(),
+            errors: activity
+                .incidents
+                .iter()
+                .rev()
+                .filter(|incident| view == View::Whole || incident.over.is_none())
+                .map(Failure::new)
+                .collect(),
         }
     }
 }
 
-impl Users {
-    fn new(users: &model::Users, history: &History, dated: impl Fn(Instant) -> Timestamp) -> Self {
+impl From<Health> for HealthState {
+    fn from(Health { state, cause, since }: Health) -> Self {
+        Self { state: state.as_str(), cause: cause.map(Cause::as_str), since: rfc3339(since) }
+    }
+}
+
+impl<'a> Users<'a> {
+    fn new(
+        users: &'a model::Users,
+        history: &History,
+        dated: impl Fn(Instant) -> Timestamp,
+        view: View,
+    ) -> Self {
+        Self {
+            by_level: Levels::new(users.count),
+            pending: users.pending,
+            oldest_pending: rfc3339(users.oldest_pending),
+            details: (view == View::Whole).then(|| UserDetails::new(users, history, dated)),
+        }
+    }
+}
+
+impl<'a> UserDetails<'a> {
+    fn new(users: &'a model::Users, history: &History, dated: impl Fn(Instant) -> Timestamp) -> Self {
         let trend = history.users_until().map(|until| Trend {
             step_seconds: history.step().as_secs_f64(),
             until: dated(until).to_string(),
             values: Levels::new(Level::ALL.map(|level| history.users(level).collect())),
         });
+        let high_risk: Vec<_> = users
+            .series
+            .iter()
+            .filter(|user| user.level == Level::High)
+            .take(LISTED_USERS)
+            .map(HighRiskUser::new)
+            .collect();
+        let [.., high] = users.count;
+        Self { high_risk_omitted: high.saturating_sub(high_risk.len() as u64), high_risk, trend }
+    }
+}
+
+impl<'a> HighRiskUser<'a> {
+    fn new(user: &'a UserSeries) -> Self {
+        let UserSeries { id: _, label, reported_events, level: _, since, last_event, last_reset, identity } =
+            user;
         Self {
-            by_level: Levels::new(users.count),
-            pending: users.pending,
-            oldest_pending: rfc3339(users.oldest_pending),
-            trend,
+            user: label,
+            email: identity.as_ref().map(|identity| identity.email.as_str()),
+            name: identity.as_ref().map(|identity| identity.name.as_str()),
+            since: since.to_string(),
+            last_event: rfc3339(Some(*last_event).filter(|date| *date != Timestamp::UNKNOWN)),
+            reported_events: *reported_events,
+            last_reset: rfc3339(*last_reset),
         }
     }
 }
@@ -193,7 +300,20 @@ impl<'a> Events<'a> {
         since: Option<Timestamp>,
         history: &History,
         dated: impl Fn(Instant) -> Timestamp,
+        view: View,
     ) -> Self {
+        let recent = |behavior: &str| history.events(behavior).flatten().map(u64::from).sum::<u64>();
+        Self {
+            counting_since: rfc3339(since),
+            total: totals.events.values().flatten().sum(),
+            recent: totals.events.keys().map(|label| recent(label)).sum(),
+            details: (view == View::Whole).then(|| EventDetails::new(totals, history, dated)),
+        }
+    }
+}
+
+impl<'a> EventDetails<'a> {
+    fn new(totals: &'a model::EventTotals, history: &History, dated: impl Fn(Instant) -> Timestamp) -> Self {
         let count = |behavior: &str, levels: PerLevel<u64>| Count {
             total: levels.iter().sum(),
             recent: history.events(behavior).flatten().map(u64::from).sum(),
@@ -206,7 +326,6 @@ impl<'a> Events<'a> {
             values: behaviors().map(|(label, _)| (label, history.events(label).collect())).collect(),
         });
         Self {
-            counting_since: rfc3339(since),
             by_behavior: behaviors().map(|(label, levels)| (label, count(label, levels))).collect(),
             trend,
         }

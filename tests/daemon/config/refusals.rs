@@ -20,6 +20,8 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
     };
     let url = "zt.yaml:2: cloudflare.base_url must be an https URL such as https://api.cloudflare.com/client/v4, \
                or an http one on loopback";
+    let grafana = "web.grafana_url must be an http or https URL without user name, password, query and fragment, such as \
+                   https://grafana.example.com";
     let level = |value: &str| {
         format!(
             "zt.yaml:2: log.level is {value}, but must be off, error, warn, info, debug, trace, or directives such as \
@@ -109,6 +111,9 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "web.allowed_hosts is \"a.example,http://b.example\", but must be host names without ports, separated by \
              commas, such as exporter.internal",
         )),
+        (with_account("web: {grafana_url: 'https://me:secret@grafana.example'}"), line_2(grafana)),
+        (with_account("web: {grafana_url: 'javascript:alert(1)'}"), line_2(grafana)),
+        (with_account("web: {grafana_url: grafana.example}"), line_2(grafana)),
         (with_account("web: {page: off}"), line_2("web.page is \"off\", but must be true or false")),
         (with_account("web: {enable_lifecycle: yes}"), line_2(
             "web.enable_lifecycle is \"yes\", but must be true or false",

@@ -88,9 +88,30 @@ async fn the_status_has_each_failure_with_its_beginning_and_end_and_keeps_the_da
     let after = until(&rig, "the end of it", |account| is_up(account) && !error(account).2).await;
     assert_eq!(after["errors"].as_array().map(Vec::len), Some(2));
     for of_a_user in ["ada@example.com", "Lovelace", "00000000-0000-0000-0000-000000000001"] {
-        assert!(!after.to_string().contains(of_a_user), "{of_a_user}: {after:#}");
+        assert!(!after["errors"].to_string().contains(of_a_user), "{of_a_user}: {after:#}");
     }
     rig.stop().await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_names_users_at_high_risk_as_the_identity_policy_says() {
+    let texts = ["00000000-0000-0000-0000-000000000001", "ada@example.com", "Ada Lovelace"];
+    for (config, named, omitted) in [
+        ("users: { identity: id }", [true, false, false], 0),
+        ("users: { identity: email }", [true, true, true], 0),
+        ("users: { identity: none }", [false, false, false], 1),
+        ("users: { identity: email, limit: 0 }", [false, false, false], 1),
+    ] {
+        let rig = start("policy", config).await;
+        let account = until(&rig, "a first reading", |account| account["up"] == true).await;
+        let users = &account["users"];
+        assert_eq!(users["by_level"]["high"], 1, "{config}");
+        assert_eq!(texts.map(|text| users["high_risk"].to_string().contains(text)), named, "{config}");
+        assert_eq!(users["high_risk_omitted"], omitted, "{config}");
+        let since = users["high_risk"][0]["since"].as_str();
+        assert_eq!(since.is_some(), omitted == 0, "{config}");
+        rig.stop().await.expect("a clean end");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,6 +34,7 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("web.telemetry_path", "/metrics", "/other", ""),
     ("web.health_address", "127.0.0.1:0", "127.0.0.1:1", ""),
     ("web.page", "true", "false", ""),
+    ("web.grafana_url", "https://a.example", "https://b.example", ""),
     ("web.enable_lifecycle", "true", "false", ""),
     ("shard.index", "0", "1", ""),
     ("shard.total", "2", "3", ""),

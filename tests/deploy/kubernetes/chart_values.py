@@ -283,7 +283,13 @@ VALUES: dict[str, dict[str, Any]] = {
     "a protected port": ONE
     | {
         "web": {"configSecret": "web"},
-        "config": {"web": {"allowed_hosts": "exporter.internal", "telemetry_path": "/risk"}},
+        "config": {
+            "web": {
+                "allowed_hosts": "exporter.internal",
+                "grafana_url": "https://grafana.internal",
+                "telemetry_path": "/risk",
+            },
+        },
         "podMonitor": {
             "enabled": True,
             "scheme": "https",

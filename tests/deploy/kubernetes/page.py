@@ -13,7 +13,7 @@ ASSETS = ROOT / "src/server/assets.rs"
 
 def files_of_the_page() -> set[str]:
     text = ASSETS.read_text(encoding="utf-8")
-    found = set(re.findall(r'path: "(/[\w.-]*)"', text))
+    found = set(re.findall(r'(?:path: |script\()"(/[\w.-]*)"', text))
     assert len(found) > 3, "this test does not understand the files of the page"
     return found | {"/api/v1/status"}
 
