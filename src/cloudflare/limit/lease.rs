@@ -272,8 +272,9 @@ mod tests {
     fn spendings_that_have_requests_in_common_count_them_once() {
         /// Leases: the owner, how long before the start they ended, in seconds, and the number of requests.
         type Leased<'a> = &'a [(u64, u64, u32)];
-        // Two spendings, and what counts from each of these seconds on.
-        let table: [(Leased<'_>, Leased<'_>, &[(u64, u32)]); 8] = [
+        /// Two spendings, and what counts from each of these seconds on.
+        type Case<'a> = (Leased<'a>, Leased<'a>, &'a [(u64, u32)]);
+        let table: [Case<'_>; 8] = [
             (&[(1, 0, 3)], &[(1, 0, 5)], &[(0, 5), (299, 5), (300, 0)]),
             (&[(1, 0, 3)], &[(2, 0, 5)], &[(0, 8), (300, 0)]),
             // One of them was made later, and has one request more.
