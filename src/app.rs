@@ -7,6 +7,7 @@ mod budgets;
 mod client;
 mod config_changes;
 mod demo;
+mod demo_screen;
 pub(crate) mod demo_state;
 pub(crate) mod liveness;
 pub(crate) mod logging;

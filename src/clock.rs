@@ -5,6 +5,7 @@
 //! and the simulator on the same clock.
 
 pub(crate) mod duration;
+pub(crate) mod moment;
 
 use std::fmt;
 use std::ops::{Add, Sub};

@@ -281,7 +281,7 @@ impl Simulator {
 }
 
 async fn build(scenario: Scenario, clock: Clock) -> Result<Arc<Engine>, Error> {
-    scenario.check()?;
+    scenario.check().map_err(ScenarioError::from)?;
     let world = tokio::task::spawn_blocking(move || Engine::new(&scenario, clock));
     Ok(Arc::new(world.await.map_err(std::io::Error::other)?))
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::shared::settings;
 use super::{Error, Exporter, Ports, Tuning, connect, log_building};
+use crate::app::demo_screen::first_screen;
 use crate::app::demo_state::{self, TempDir};
-use crate::app::paste::{exports, quoted};
+use crate::app::paste::exports;
 use crate::app::signals::stop_signal;
 use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
@@ -67,27 +68,8 @@ pub(crate) async fn demo(
     let exporter =
         Exporter::new(config, &Clock::system(), &Tuning { speed: demo.speed, ..Tuning::default() })?;
     let url = ports.urls().into_iter().next().ok_or(Error::NothingInherited)?;
-    print(&format!(
-        "{world}, {speed} times as busy as a real one.\n\
-         Live page:     {url}/\n\
-         Metrics:       {url}{metrics}\n\
-         \n\
-         The numbers change within seconds. To ask who is at risk and why, paste this into another terminal:\n\
-         \n\
-         {exports}\
-         {program} users --level high\n\
-         {program} behaviors\n\
-         \n\
-         Stop with Ctrl-C.\n",
-        world = match demo.story {
-            Some(story) => format!("The story \"{}\" in a simulated account", story.as_str()),
-            None => format!("A simulated account of {} users", demo.users),
-        },
-        speed = demo.speed,
-        metrics = ports.metrics_path,
-        exports = exports(&simulator.base_url(), GENERATED_ACCOUNT, GENERATED_TOKEN),
-        program = quoted(&demo.program),
-    ));
+    let exports = exports(&simulator.base_url(), GENERATED_ACCOUNT, GENERATED_TOKEN);
+    print(&first_screen(demo, &url, &ports.metrics_path, &exports));
     exporter.run(ports, stop).await
 }
 

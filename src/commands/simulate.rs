@@ -10,7 +10,7 @@ use super::{Failure, Outcome, input_file, setup, terminal};
 use crate::app;
 use crate::config::{Flags, LogFlags};
 use crate::http::listen::Listen;
-use crate::simulator::{Scenario, Story};
+use crate::simulator::{Scenario, ScenarioError, Story};
 
 /// 100,000 listed users with a few events each take about 40 MiB; more users are generated.
 const LONGEST_SCENARIO_MIB: u64 = 64;
@@ -52,9 +52,13 @@ impl Simulate {
 }
 
 fn read(path: &Path) -> Result<Scenario, Failure> {
-    let refuse = |why: &dyn fmt::Display| Failure::Usage(format!("the scenario {}: {why}", path.display()));
+    let name = path.display();
+    let refuse = |why: &dyn fmt::Display| Failure::Usage(format!("the scenario {name}: {why}"));
     let text = input_file::read_text(path, LONGEST_SCENARIO_MIB).map_err(|error| refuse(&error))?;
-    let scenario = Scenario::from_yaml(&text).map_err(|error| refuse(&error))?;
+    let scenario = Scenario::from_yaml(&text).map_err(|ScenarioError { line, problem }| {
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        Failure::Usage(format!("{name}{line}: {problem}"))
+    })?;
     if scenario.accounts.is_empty() {
         return Err(refuse(&"it lists no accounts, so there is nothing to ask for"));
     }

@@ -91,9 +91,9 @@ impl Pages {
     /// The key of a page size that is zero.
     pub(super) fn zero_size(self) -> Option<&'static str> {
         match self {
-            Self::Sized { standard: 0, .. } => Some("standard"),
-            Self::Sized { largest: 0, .. } => Some("largest"),
-            Self::Repeated { size: 0 } => Some("size"),
+            Self::Sized { standard: 0, .. } => Some("sized.standard"),
+            Self::Sized { largest: 0, .. } => Some("sized.largest"),
+            Self::Repeated { size: 0 } => Some("repeated.size"),
             _ => None,
         }
     }

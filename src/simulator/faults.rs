@@ -39,11 +39,7 @@ impl TryFrom<f64> for Share {
     type Error = &'static str;
 
     fn try_from(share: f64) -> Result<Self, Self::Error> {
-        if share > 0.0 && share <= 1.0 {
-            Ok(Self(share))
-        } else {
-            Err("a share must be above 0 and at most 1")
-        }
+        if share > 0.0 && share <= 1.0 { Ok(Self(share)) } else { Err("must be above 0 and at most 1") }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Scenarios: the contents of a simulated world, from a file or from a test.
 //!
 //! All keys of the top level have defaults, so that a scenario contains only what its test is about. Unknown keys
-//! are errors, and an error in a file names the line and the key.
+//! are errors, and an error in a file names the line, the key and its value.
 
-mod key_lines;
+mod error;
+mod outline;
 mod specs;
 mod time_spec;
 
@@ -17,6 +18,8 @@ use super::api_options::ApiOptions;
 use super::endpoint::Permission;
 use super::faults::FaultRule;
 use super::story::Story;
+pub(super) use error::Refusal;
+pub use error::ScenarioError;
 pub use specs::{
     AccountSpec, BehaviorSpec, EventSpec, IntegrationSpec, KeySpec, Level, LimitSpec, Plan, TokenSpec,
     UserSpec,
@@ -85,29 +88,6 @@ impl Default for Scenario {
     }
 }
 
-/// Why a scenario is invalid.
-#[derive(Debug, thiserror::Error)]
-pub enum ScenarioError {
-    /// The text is not YAML, or it has an unknown key or a value of the wrong kind.
-    #[error("{}{source}", key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
-    Text {
-        /// The key whose value is wrong, if the error is about a value.
-        key: Option<String>,
-        /// What is wrong, with the line.
-        source: Box<serde_saphyr::Error>,
-    },
-    /// A value that the types allow is out of range or contradicts another one.
-    #[error("{key}: {reason}{}", line.map(|line| format!(" at line {line}")).unwrap_or_default())]
-    Value {
-        /// The line in the file, if the scenario is from a file.
-        line: Option<u64>,
-        /// The key in the file.
-        key: String,
-        /// What is wrong with its value.
-        reason: String,
-    },
-}
-
 impl Scenario {
     /// Reads a scenario file.
     ///
@@ -116,16 +96,9 @@ impl Scenario {
     pub fn from_yaml(text: &str) -> Result<Self, ScenarioError> {
         // No snippet: it would name a file, which is not known here.
         let options = serde_saphyr::options! { with_snippet: false };
-        let scenario: Self = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let key = error.location().and_then(|location| key_before(text, location));
-            ScenarioError::Text { key, source: Box::new(error) }
-        })?;
-        scenario.check().map_err(|error| match error {
-            ScenarioError::Value { key, reason, .. } => {
-                ScenarioError::Value { line: key_lines::line_of(text, &key), key, reason }
-            }
-            other => other,
-        })?;
+        let scenario: Self = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| ScenarioError::of_yaml(&error, text))?;
+        scenario.check().map_err(|refusal| refusal.in_file(text))?;
         Ok(scenario)
     }
 
@@ -156,15 +129,16 @@ impl Scenario {
     }
 
     /// Refuses values that the types allow but that are out of range or contradict each other.
-    pub(super) fn check(&self) -> Result<(), ScenarioError> {
-        let refuse = |key: String, reason: &str| {
-            Err(ScenarioError::Value { line: None, key, reason: reason.to_owned() })
-        };
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        let refuse = |key: String, reason: &str| Err(Refusal { key, reason: reason.to_owned() });
         if !(self.speed > 0.0 && self.speed <= MAX_SPEED) {
             return refuse("speed".into(), "must be above 0 and at most 10000");
         }
-        if self.limit.quota == 0 || self.limit.window_seconds == 0 {
-            return refuse("limit".into(), "quota and window_seconds must be at least 1");
+        if self.limit.quota == 0 {
+            return refuse("limit.quota".into(), "must be at least 1");
+        }
+        if self.limit.window_seconds == 0 {
+            return refuse("limit.window_seconds".into(), "must be at least 1");
         }
         if let Some(key) = self.api.pages.zero_size() {
             return refuse(format!("api.pages.{key}"), "must be at least 1");
@@ -190,13 +164,13 @@ impl Scenario {
             let events = || account.users.iter().flat_map(|user| &user.events);
             let behaviors: BTreeSet<_> = events().map(|event| event.behavior.as_str()).collect();
             if behaviors.len() > MAX_BEHAVIORS || account.behaviors.iter().flatten().count() > MAX_BEHAVIORS {
-                return refuse(format!("{key}.behaviors"), "must be at most 65536");
+                return refuse(format!("{key}.behaviors"), "has more than 65536 behaviors");
             }
             if events().any(|event| event.count as usize > MAX_EVENTS_PER_USER) {
-                return refuse(format!("{key}.users"), "must have at most 10000 events each");
+                return refuse(format!("{key}.users"), "has a user with more than 10000 events");
             }
             if events().any(|event| event.count != 1 && event.id.is_some()) {
-                return refuse(format!("{key}.users"), "must not have an event with both id and count");
+                return refuse(format!("{key}.users"), "has an event with both id and count");
             }
             let mut users = BTreeSet::new();
             if let Some(twice) = account.users.iter().position(|user| !users.insert(user.id)) {
@@ -213,66 +187,101 @@ impl Scenario {
     }
 }
 
-/// The key whose value begins at `location`, if it is on the same line.
-fn key_before(text: &str, location: serde_saphyr::Location) -> Option<String> {
-    let line = text.lines().nth(usize::try_from(location.line()).ok()?.checked_sub(1)?)?;
-    let before: String =
-        line.chars().take(usize::try_from(location.column()).ok()?.checked_sub(1)?).collect();
-    let before = before.trim_end().strip_suffix(':')?;
-    let key =
-        before.rsplit(|character: char| !(character.is_ascii_alphanumeric() || character == '_')).next()?;
-    (!key.is_empty()).then(|| key.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_error_in_a_value_names_line_and_key() {
+    fn an_error_names_the_line_the_key_and_the_value() {
         let integration = |date: &str| {
             format!(
-                "accounts:\n  - id: 0123456789abcdef0123456789abcdef\n    integrations:\n      - {{ id: \
-                 4cfe8442-664b-4915-acd4-b39cd65c4314, reference_id: a, tenant_url: b, active: true, created_at: {date} }}"
+                "accounts:\n  - id: a\n    integrations:\n      - {{ id: 4cfe8442-664b-4915-acd4-b39cd65c4314, \
+                 reference_id: a, tenant_url: b, active: true, created_at: {date} }}"
             )
         };
-        assert!(Scenario::from_yaml(&integration("-1d")).is_ok());
+        for date in ["-1d", "1d", "yesterday", "2026-11-20", "2026-11-20T08:00:00Z"] {
+            assert!(Scenario::from_yaml(&integration(date)).is_ok(), "{date}");
+        }
+        let dates = "must be a duration before the start such as -90m or -1d12h, today, yesterday, a date such as \
+                     2026-11-20 or 2026-11-20T08:00:00Z, or seconds since 1970";
+        let permissions = "must be Zero Trust Read, Zero Trust Write or Zero Trust: PII Read";
+        let users = "accounts:\n- id: a\n  users:\n";
         for (text, wanted) in [
             (
-                integration("-1.5d"),
-                "created_at: `-1.5d` is neither an RFC 3339 date nor a duration before the start, such as -90m \
-                 or -1d12h at line 4",
+                &*integration("-1.5d"),
+                &*format!("line 4: accounts[0].integrations[0].created_at is \"-1.5d\", but {dates}"),
             ),
-            (integration("yesterday"), "created_at: `yesterday` is neither"),
-            ("seed: 1\nspeed: fast".to_owned(), "speed: "),
-            ("seed: 1\nspeed: 0".to_owned(), "speed: must be above 0 and at most 10000 at line 2"),
-            ("tokens:\n  - token: a\n    permissions: none".to_owned(), "permissions: "),
+            ("seed: 1\nspeed: fast", "line 2: speed is \"fast\", but must be a number"),
+            ("seed: -1", "line 1: seed is \"-1\", but must be a whole number from 0 to 18446744073709551615"),
+            ("seed: 1\nspeed: 0", "line 2: speed is \"0\", but must be above 0 and at most 10000"),
+            ("accounts: 5", "line 1: accounts is \"5\", but must be a list"),
+            ("- seed: 1", "line 1: the file is a list, but must be a map"),
+            ("seed: [1]", "line 1: seed is a list, but must be a single value"),
+            ("accounts:\n  - users: []", "line 2: accounts[0] has no id"),
+            ("seed: 1\nseed: 2", "line 2: seed is given twice"),
+            ("seed: 1\n---\nseed: 2", "line 3: the file may hold only one YAML document"),
+            ("api: { pages: [] }", "line 1: api.pages is a list, but must be a single value or a map"),
+            ("accounts: [", "line 1: not valid YAML: unclosed bracket '['"),
+            (
+                "tokens:\n- token: a\n  permissions:\n  - Zero Trust Admin",
+                &*format!("line 4: tokens[0].permissions[0] is \"Zero Trust Admin\", but {permissions}"),
+            ),
+            (
+                "tokens: [{ token: a, permissions: none }]",
+                "line 1: tokens[0].permissions is \"none\", but must be a list",
+            ),
+            (
+                &*format!("{users}  - id: x"),
+                "line 4: accounts[0].users[0].id is \"x\", but must be a UUID such as 4cfe8442-664b-4915-acd4-b39cd65c4314",
+            ),
+            (
+                &*format!("{users}  - id: 4cfe8442-664b-4915-acd4-b39cd65c4314\n    level: low"),
+                "line 5: accounts[0].users[0].level is not a known key; known keys: id, name, email, last_reset, events",
+            ),
+            (
+                "accounts:\n- id: a\n  behaviors: [{ id: b, name: c, enabled: maybe, risk_level: low }]",
+                "line 3: accounts[0].behaviors[0].enabled is \"maybe\", but must be true or false",
+            ),
+            (
+                "api:\n  pages: { sized: { standard: 20, largst: 5 } }",
+                "line 2: api.pages.sized.largst is not a known key; known keys: standard, largest",
+            ),
+            (
+                "api:\n  pages: { sized: { standard: 0, largest: 5 } }",
+                "line 2: api.pages.sized.standard is \"0\", but must be at least 1",
+            ),
+            (
+                "api:\n  pages: { sizd: { standard: 1, largest: 5 } }",
+                "line 2: api.pages.sizd is not a known key; known keys: whole, sized, repeated",
+            ),
+            ("limit:\n  quota: 0", "line 2: limit.quota is \"0\", but must be at least 1"),
+            (
+                "api: { detail_lag_ms: 5, detail_lag_max_ms: 4 }",
+                "line 1: api.detail_lag_max_ms is \"4\", but must be at least detail_lag_ms",
+            ),
+            (
+                "faults: [{ fault: hang, share: 1.5 }]",
+                "line 1: faults[0].share is \"1.5\", but must be above 0 and at most 1",
+            ),
+            ("accounts: [{ id: '' }]", "line 1: accounts[0].id is \"\", but must not be empty"),
+            ("accounts:\n- id: a\n- id: a", "line 3: accounts[1].id is also the id of another account"),
+            (
+                "tokens: [{ token: a, permissions: [], accounts: [x] }]",
+                "line 1: tokens[0].accounts names an unknown account",
+            ),
+            ("story: outage", "line 1: story needs at least one account"),
         ] {
-            let error = Scenario::from_yaml(&text).unwrap_err().to_string();
-            assert!(error.starts_with(wanted) && error.contains(" at line "), "{text}: {error}");
+            assert_eq!(Scenario::from_yaml(text).unwrap_err().to_string(), wanted, "{text}");
         }
-    }
-
-    #[test]
-    fn an_error_names_the_key() {
-        for (text, wanted) in [
-            ("sead: 1", "sead"),
-            ("api: { pages: { sized: { standard: 20, largst: 5 } } }", "largst"),
-            ("api: { pages: { sized: { standard: 0, largest: 5 } } }", "api.pages.standard"),
-            ("speed: 0", "speed"),
-            ("api: { detail_lag_ms: 5, detail_lag_max_ms: 4 }", "api.detail_lag_max_ms"),
-            ("faults: [{ fault: hang, share: 1.5 }]", "share"),
-            ("accounts: [{ id: '' }]", "accounts[0].id"),
-            ("accounts: [{ id: 0123456789abcdef0123456789abcdef, user: [] }]", "user"),
-            ("tokens: [{ token: a, permissions: [Zero Trust Admin] }]", "Zero Trust Admin"),
-            ("tokens: [{ token: a, permissions: [], accounts: [x] }]", "tokens[0].accounts"),
-            ("faults: [{ fault: hangs }]", "hangs"),
-            ("story: outage", "story"),
-            ("story: outrage", "outrage"),
-        ] {
-            let error = Scenario::from_yaml(text).unwrap_err().to_string();
-            assert!(error.contains(wanted) && error.lines().count() == 1, "{text}: {error}");
-        }
+        let error = Scenario::from_yaml("faults:\n- fault: hangs").unwrap_err().to_string();
+        assert!(
+            error.starts_with("line 2: faults[0].fault is \"hangs\", but must be limited, status, "),
+            "{error}"
+        );
+        assert_eq!(
+            Scenario { speed: 0.0, ..Scenario::default() }.check().map_err(ScenarioError::from),
+            Err(ScenarioError { line: None, problem: "speed must be above 0 and at most 10000".to_owned() })
+        );
     }
 
     #[test]

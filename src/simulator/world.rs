@@ -16,6 +16,9 @@ use super::scenario::{AccountSpec, BehaviorSpec, Level, MAX_BEHAVIORS, Scenario}
 use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
 
+/// A world with fewer generated users is built within a second.
+const MANY_USERS: u32 = 100_000;
+
 /// How many random users an administrator considers for a reset.
 const RESET_CANDIDATES: u32 = 20;
 
@@ -51,6 +54,13 @@ pub enum ActionError {
     /// An account has at most 65,536 behaviors.
     #[error("an account has at most 65536 behaviors")]
     TooManyBehaviors,
+}
+
+/// Says after each tenth of a large world that it is still being built.
+fn log_progress(built: u32, users: u32) {
+    if users >= MANY_USERS && built.is_multiple_of(users / 10) {
+        tracing::info!(users = built, of = users, "building the simulated world");
+    }
 }
 
 impl World {
@@ -208,7 +218,8 @@ impl AccountSimulation {
         let workload =
             (spec.generated_users > 0).then(|| Workload::new(seed, speed, spec.generated_users, start));
         let mut simulation = Self { account, workload, first_generated };
-        for history in workload::histories(seed, spec.generated_users, start) {
+        for (built, history) in (1..).zip(workload::histories(seed, spec.generated_users, start)) {
+            log_progress(built, spec.generated_users);
             let slot = simulation.account.user_or_new(history.user);
             simulation.account.set_last_reset(slot, history.last_reset);
             for (date, seed) in history.events {

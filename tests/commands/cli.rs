@@ -125,20 +125,24 @@ fn a_scenario_that_cannot_be_played_is_named_and_ends_with_2() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("scenario.yaml");
     let (path, name) = (&path, path.display());
+    let none = format!("the scenario {name}: it lists no accounts, so there is nothing to ask for");
     let table = [
-        (None, "No such file or directory (os error 2)"),
-        (Some(""), "it lists no accounts, so there is nothing to ask for"),
-        (Some("seed: 7\n"), "it lists no accounts, so there is nothing to ask for"),
+        (None, format!("the scenario {name}: No such file or directory (os error 2)")),
+        (Some(""), none.clone()),
+        (Some("seed: 7\n"), none),
         (
             Some("accounts:\n- id: 0123456789abcdef0123456789abcdef\n  users: [{ id: x }]\n"),
-            "id: `x` is not a UUID: failed to parse a UUID at line 3, column 17",
+            format!(
+                "{name}:3: accounts[0].users[0].id is \"x\", but must be a UUID such as \
+                 4cfe8442-664b-4915-acd4-b39cd65c4314"
+            ),
         ),
     ];
     for (text, message) in table {
         if let Some(text) = text {
             std::fs::write(path, text).unwrap();
         }
-        let wanted = format!("zt-risk-exporter: the scenario {name}: {message}\n");
+        let wanted = format!("zt-risk-exporter: {message}\n");
         let scenario = path.to_str().unwrap();
         let found = run(&["simulate", "--listen-address", "127.0.0.1:0", "--scenario", scenario]);
         assert_eq!(found, (Some(2), String::new(), wanted), "{text:?}");

@@ -160,6 +160,7 @@ fn sigterm_while_a_large_world_is_built_stops_with_code_0() {
             Program::start(program().args(command).args(["127.0.0.1:0", "--users", "1000000"]));
         let mut log = building.log();
         Program::line(&mut log, "building the simulated world");
+        Program::line(&mut log, "building the simulated world users=100000 of=1000000");
         building.signal("TERM");
         let (status, took) = building.end();
         assert!(status.success(), "{command:?}: {status}");

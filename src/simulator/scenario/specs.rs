@@ -190,5 +190,5 @@ const fn one() -> u32 {
 fn uuid<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
     let text = String::deserialize(deserializer)?;
     Uuid::try_parse(&text)
-        .map_err(|error| serde::de::Error::custom(format!("`{text}` is not a UUID: {error}")))
+        .map_err(|_| serde::de::Error::custom("must be a UUID such as 4cfe8442-664b-4915-acd4-b39cd65c4314"))
 }

@@ -119,7 +119,7 @@ async fn a_user_with_more_pages_than_the_budget_has_requests_leaves_the_list_its
     let alias = "more_pages_than_requests";
     let config = &format!(
         "accounts: [{{ id: {ACCOUNT}, alias: {alias}, token: good, budget_share: 0.1 }}]\n\
-         intervals: {{ summary: 100s }}"
+         intervals: {{ summary: 60s }}"
     );
     let setup = Setup { scenario: paged(4, 4), config, speed: SPEED, tuning: Tuning::default() };
     let rig = Rig::start(alias, setup).await;
