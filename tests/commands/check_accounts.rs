@@ -54,11 +54,11 @@ fn accounts_that_are_well_have_one_line_each() {
         ended.out.split_once("\n40 accounts are well\n").unwrap_or_else(|| panic!("{}", ended.out));
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 1 + MANY + 2, "titles, the accounts, and the totals: {table}");
-    for at in 1..=MANY {
-        let words: Vec<&str> = lines[at].split_whitespace().collect();
+    for (at, line) in lines.iter().enumerate().skip(1).take(MANY) {
+        let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words[..2], [&format!("account-{at}"), "passed"], "in the order of the configuration");
-        assert!(words[2].parse::<f64>().is_ok() && words[3] == "s", "{}", lines[at]);
-        assert_eq!(words[4..6], ["5", "checks:"], "{}", lines[at]);
+        assert!(words[2].parse::<f64>().is_ok() && words[3] == "s", "{line}");
+        assert_eq!(words[4..6], ["5", "checks:"], "{line}");
     }
     assert!(table.ends_with("\n\n201 checks of 40 accounts: 201 passed\n"), "{table}");
     assert_eq!(rig.requests("GET"), 5 * MANY, "each resource is still tried once");

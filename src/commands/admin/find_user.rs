@@ -102,7 +102,10 @@ impl<'a> Lists<'a> {
                     self.unclear(Report::default(), failure, "")
                 }
             },
-            several => self.several(text, by, several.iter().map(|(_, person)| (*person).clone()).collect()),
+            several => {
+                let people: Vec<_> = several.iter().map(|(_, person)| (*person).clone()).collect();
+                self.several(text, by, &people)
+            }
         }
     }
 
@@ -130,9 +133,9 @@ impl<'a> Lists<'a> {
     }
 
     /// The report that several users match, with all of them.
-    fn several(&self, text: &str, by: NamedBy, people: Vec<Person>) -> Target {
-        let shown = self.selection(&people);
-        let accounts = accounts_of(&people);
+    fn several(&self, text: &str, by: NamedBy, people: &[Person]) -> Target {
+        let shown = self.selection(people);
+        let accounts = accounts_of(people);
         let (users, text) = (counted(people.len(), "user"), quoted(text));
         let message = match accounts {
             1 => format!("{text} matches {users}; name one by id"),

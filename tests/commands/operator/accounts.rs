@@ -132,7 +132,9 @@ fn the_users_of_all_accounts_are_one_list() {
         ("corp", EVE),
         ("branch", EVE),
     ];
-    let table: [(&[&str], &[(&str, &str)]); 9] = [
+    /// Users with their accounts.
+    type Found<'a> = &'a [(&'a str, &'a str)];
+    let table: [(&[&str], Found<'_>); 9] = [
         (&[], &everyone),
         (&["--account", "all"], &everyone),
         (&["--level", "high"], &everyone[..3]),
