@@ -164,9 +164,9 @@ fn the_scenario_of_the_manual_can_be_played() {
 /// The allowed values in place of the invalid one: the error lists them.
 fn known(nonsense: &str) -> Vec<String> {
     let refusal = Scenario::from_yaml(nonsense).expect_err("nonsense is refused").to_string();
-    let list = refusal.split_once("expected one of ").and_then(|(_, list)| list.split_once(" at line "));
-    let (list, _) = list.unwrap_or_else(|| panic!("{refusal}"));
-    list.split(", ").map(str::to_owned).collect()
+    let list = ["known keys: ", "but must be "].iter().find_map(|before| refusal.split_once(before));
+    let (_, list) = list.unwrap_or_else(|| panic!("{refusal}"));
+    list.split(", ").flat_map(|words| words.split(" or ")).map(str::to_owned).collect()
 }
 
 /// The name of a choice, which may have fields.
