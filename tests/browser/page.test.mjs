@@ -540,7 +540,7 @@ test("links lead to Cloudflare, and to Grafana where it is configured", async ()
   assert.deepEqual(await addresses(), [["Overview in Grafana", "https://grafana.example/d/zt-risk-overview"]]);
 });
 
-test("users whom the identity policy does not name are only counted", async () => {
+test("users without a name by the identity policy are only counted", async () => {
   await openAccountWith(({ accounts: [{ users }] }) => { [users.high_risk, users.high_risk_omitted] = [[], 6]; });
   assert.match(await section("acme").textContent(), /6 users are not named here, because users.identity and users.limit allow no names/);
   assert.equal(await page.locator(".command code").count(), 1);
