@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from pathlib import Path
+
+import checks
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = ROOT / "target/packages/files"
@@ -132,19 +133,5 @@ CHECKS = [
 ]
 
 
-def main() -> None:
-    failed = 0
-    for check in CHECKS:
-        sentence = check.__name__.replace("_", " ")
-        try:
-            check()
-            print(f"ok: {sentence}", flush=True)
-        except Exception as error:  # noqa: BLE001 (any exception fails the check, and the other checks still run)
-            failed += 1
-            print(f"FAILED: {sentence}: {type(error).__name__} {error}", file=sys.stderr, flush=True)
-    print(f"packages: {len(CHECKS) - failed} checks passed, {failed} failed")
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    checks.run("packages", CHECKS)

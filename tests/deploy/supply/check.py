@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from typing import Any
 import yaml
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+
+import checks
 
 Json = dict[str, Any]
 
@@ -198,19 +199,5 @@ CHECKS = [
 ]
 
 
-def main() -> None:
-    failed = 0
-    for check in CHECKS:
-        sentence = check.__name__.replace("_", " ")
-        try:
-            check()
-            print(f"ok: {sentence}", flush=True)
-        except Exception as error:  # noqa: BLE001 (any exception fails the check, and the other checks still run)
-            failed += 1
-            print(f"FAILED: {sentence}: {type(error).__name__} {error}", file=sys.stderr, flush=True)
-    print(f"supply: {len(CHECKS) - failed} checks passed, {failed} failed")
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    checks.run("supply", CHECKS)
