@@ -3,6 +3,7 @@
 //! [`wiring`] builds the parts, [`running`] spawns and joins them. [`supervisor`] owns the pollers, and [`reload`] gives it
 //! another configuration while they run.
 
+mod baselines;
 mod budgets;
 mod client;
 mod config_changes;

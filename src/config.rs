@@ -8,6 +8,7 @@
 mod accounts;
 mod addresses;
 mod background;
+mod baseline;
 mod canonical;
 mod declared;
 mod error;
@@ -28,6 +29,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -36,6 +38,8 @@ use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::DEFAULT_SHARE;
 pub(crate) use background::{BackgroundRead, read_within};
+pub(crate) use baseline::BaselineFile;
+pub(crate) use baseline::{parse as parse_baseline, usable as usable_baselines};
 pub(crate) use declared::{Offline, Outline, Outlined};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
@@ -122,6 +126,8 @@ pub struct Account {
     pub credential: usize,
     /// The share of the 1,200 requests in five minutes that may be used, from 0.01 to 1.
     pub budget_share: f64,
+    /// The settings that its behaviors should have, if a file declares them.
+    pub baseline: Option<Arc<BaselineFile>>,
 }
 
 /// How users appear in the metrics.
@@ -278,11 +284,22 @@ impl Config {
     ) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
         let layers = Layers::load(flags, environment, accepted, &mut mistakes);
-        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
+        let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let config = layers.map(|layers| {
-            let Declared { local, base_url, limit, naming, shard, accounts, credentials, mut warnings } =
-                Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
+            let Declared {
+                local,
+                base_url,
+                limit,
+                naming,
+                shard,
+                accounts,
+                credentials,
+                baselines,
+                mut warnings,
+            } = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
             let mut files = layers.files.clone();
+            outline.baselines = baselines.all();
+            files.append(baselines.files);
             files.extend(naming.as_ref().and_then(Naming::key_file));
             warnings.extend(naming.as_ref().and_then(Naming::warning));
             let identity = naming.and_then(|naming| mistakes.note(naming.policy()));

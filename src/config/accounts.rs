@@ -3,9 +3,11 @@
 mod variables;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::baseline::{BaselineFile, Baselines};
 use super::error::{Error, Mistakes};
 use super::keys::{self, Key};
 use super::secret_files::{CredentialSource, Secrets, readable_by_all, sendable, unusable};
@@ -27,13 +29,15 @@ pub(super) struct Loaded {
     pub(super) accounts: Vec<Account>,
     /// `None` if one of them was not read.
     pub(super) credentials: Option<Vec<Credentials>>,
+    pub(super) baselines: Baselines,
     pub(super) warnings: Vec<String>,
 }
 
 pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -> Loaded {
+    let mut baselines = Baselines::from_layers(layers, mistakes);
     match &layers.document {
         Some(document) if lists_accounts(document) => {
-            let (accounts, credentials) = from_file(document, secrets, mistakes);
+            let (accounts, credentials) = from_file(document, secrets, &mut baselines, mistakes);
             let mut files: Vec<&Path> = match secrets {
                 Secrets::Read => accounts.iter().filter_map(|account| account.credentials.file()).collect(),
                 Secrets::Skip => Vec::new(),
@@ -42,17 +46,23 @@ pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -
             files.dedup();
             let readable = files.into_iter().filter_map(readable_by_all);
             let warnings = variables::ignored(&layers.cloudflare).into_iter().chain(readable).collect();
-            Loaded { accounts, credentials: credentials.contents(), warnings }
+            Loaded { accounts, credentials: credentials.contents(), baselines, warnings }
         }
         // The accounts are in the file, but under a misspelled key.
         _ if layers.is_misspelled(keys::ID) => Loaded::default(),
-        document => variables::account(&layers.cloudflare, document.as_ref(), secrets, mistakes),
+        document => {
+            let baseline = baselines.of(None);
+            let loaded =
+                variables::account(&layers.cloudflare, document.as_ref(), secrets, baseline, mistakes);
+            Loaded { baselines, ..loaded }
+        }
     }
 }
 
 fn from_file(
     document: &Document,
     secrets: Secrets,
+    baselines: &mut Baselines,
     mistakes: &mut Mistakes,
 ) -> (Vec<Account>, DistinctCredentials) {
     let Kind::Map(fields) = &document.root.kind else {
@@ -70,7 +80,7 @@ fn from_file(
     let mut listed: Vec<Listed> = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
         if let Some(entry) = mistakes.note(Entry::new(document, index, node)) {
-            let account = entry.listed(&mut known, secrets, mistakes);
+            let account = entry.listed(&mut known, secrets, baselines, mistakes);
             entry.check_against(&listed, &account, mistakes);
             listed.push(account);
         }
@@ -117,17 +127,19 @@ struct Listed {
     credentials: Option<CredentialSource>,
     credential: Option<usize>,
     budget_share: Option<f64>,
+    baseline: Option<Arc<BaselineFile>>,
 }
 
 impl Listed {
     fn account(self) -> Option<Account> {
-        let Self { id, alias, credentials, credential, budget_share, .. } = self;
+        let Self { id, alias, credentials, credential, budget_share, baseline, .. } = self;
         Some(Account {
             id: id?,
             alias: alias?,
             credentials: credentials?,
             credential: credential?,
             budget_share: budget_share?,
+            baseline,
         })
     }
 
@@ -175,7 +187,13 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn listed(&self, known: &mut DistinctCredentials, secrets: Secrets, mistakes: &mut Mistakes) -> Listed {
+    fn listed(
+        &self,
+        known: &mut DistinctCredentials,
+        secrets: Secrets,
+        baselines: &mut Baselines,
+        mistakes: &mut Mistakes,
+    ) -> Listed {
         let names = keys::names(keys::ID.section);
         let mut misspelled = Vec::new();
         for field in self.fields {
@@ -206,7 +224,10 @@ impl<'a> Entry<'a> {
             let found = self.identify(source, &secret, secrets);
             mistakes.note(found).map(|identification| known.number(identification))
         });
-        Listed { index: self.index, id, alias, credentials, credential, budget_share }
+        let own = mistakes.note(self.get(keys::ACCOUNT_BASELINE)).flatten();
+        let own = mistakes.note(own.map(|setting| self.path(&setting)).transpose()).flatten();
+        let baseline = baselines.of(own);
+        Listed { index: self.index, id, alias, credentials, credential, budget_share, baseline }
     }
 
     /// Reads the credential, if its file is to be read. `secret` is the setting that names it.

@@ -4,11 +4,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use reqwest::Url;
 
 use super::accounts::{self, Loaded};
 use super::addresses;
+use super::baseline::{BaselineFile, Baselines};
 use super::error::{Error, Mistakes};
 use super::secret_files::{self, Secrets};
 use super::sources::{Layers, Setting};
@@ -28,6 +30,7 @@ pub(super) struct Declared {
     pub(super) accounts: Vec<Account>,
     /// The distinct credentials by number; `None` if one of them was not read.
     pub(super) credentials: Option<Vec<Credentials>>,
+    pub(super) baselines: Baselines,
     pub(super) warnings: Vec<String>,
 }
 
@@ -56,13 +59,13 @@ impl Declared {
         let limit = mistakes.note(limit);
         let naming = Naming::from_layers(layers, mistakes);
         let shard = Shard::load(layers, mistakes);
-        let Loaded { accounts, credentials, warnings } = accounts::load(layers, secrets, mistakes);
+        let Loaded { accounts, credentials, baselines, warnings } = accounts::load(layers, secrets, mistakes);
         let mut warnings = [layers.warnings.clone(), warnings].concat();
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         if has_key && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Self { local, base_url, limit, naming, shard, accounts, credentials, warnings }
+        Self { local, base_url, limit, naming, shard, accounts, credentials, baselines, warnings }
     }
 }
 
@@ -162,6 +165,8 @@ pub(crate) struct Outline {
     pub(crate) web_config_file: Option<PathBuf>,
     /// The address of the API.
     pub(crate) base_url: Option<Url>,
+    /// The baselines of the accounts.
+    pub(crate) baselines: Vec<Arc<BaselineFile>>,
 }
 
 impl Outline {
@@ -171,6 +176,7 @@ impl Outline {
         Self {
             web_config_file: web_config_file.and_then(|setting| parse::path(&setting).ok()),
             base_url: parse::base_url(&layers.get_or_default(keys::BASE_URL)).ok(),
+            baselines: Vec::new(),
         }
     }
 }
@@ -190,10 +196,11 @@ impl Offline {
     fn read(flags: &Flags, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
         let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
-        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
+        let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
-            let Declared { local, naming, accounts, warnings, .. } =
+            let Declared { local, naming, accounts, baselines, warnings, .. } =
                 Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
+            outline.baselines = baselines.all();
             let hash_key_file = naming?.key_file().map(Path::to_owned);
             Some(Self { accounts, hash_key_file, local: local?, warnings })
         });

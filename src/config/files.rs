@@ -27,6 +27,11 @@ impl Files {
         self.0.extend(Self::of(paths).0);
     }
 
+    /// Adds `others`.
+    pub(super) fn append(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The same files as they are now. They are equal if no content is a different one. This may block.
     pub fn again(&self) -> Self {
         Self::of(self.0.iter().map(|(path, _)| path.as_path()))

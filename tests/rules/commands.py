@@ -39,10 +39,13 @@ def configuration() -> Iterator[Path]:
             token = Path(directory) / "token"
             token.write_text("simulated-token", encoding="utf-8")
             token.chmod(0o600)
+            baseline = Path(directory) / "baseline.yaml"
+            baseline.write_text("imp_travel: {enabled: true, risk_level: high}\n", encoding="utf-8")
             config = Path(directory) / "config.yaml"
             config.write_text(
                 f"cloudflare: {{base_url: {url.group()}}}\n"
-                f"accounts: [{{id: 0123456789abcdef0123456789abcdef, alias: acme, token_file: {token}}}]\n",
+                f"accounts: [{{id: 0123456789abcdef0123456789abcdef, alias: acme, token_file: {token}}}]\n"
+                "behaviors: {baseline: baseline.yaml}\n",
                 encoding="utf-8",
             )
             yield config

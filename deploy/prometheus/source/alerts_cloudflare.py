@@ -198,6 +198,23 @@ def settings_alerts(s: Settings) -> list[Alert]:
             fires_when=f"the level of a behavior changed within the last {s.change_window}",
         ),
         Alert(
+            name="ZeroTrustBehaviorDrifted",
+            severity=WARNING,
+            # One alert for a behavior, in however many settings it differs.
+            expr="max by (job, account, behavior) (cloudflare_zt_risk_behavior_drifted) == 1",
+            for_duration=str(s.drift_for),
+            summary="The behavior {{ $labels.behavior }} of {{ $labels.account }} differs from the baseline.",
+            description="""
+            The settings of {{ $labels.behavior }} in {{ $labels.account }} are not those that the baseline declares, or
+            the behavior no longer exists. Cloudflare's audit log says who changed it: ask that person. If the change
+            was intended, change the baseline. If not, zt-risk-exporter behaviors apply restores the declared settings.
+            The command shows each difference.
+            """,
+            command=f"zt-risk-exporter behaviors diff {ACCOUNT}",
+            dashboard=BEHAVIORS,
+            fires_when=f"a behavior differs from `behaviors.baseline` for {s.drift_for}, or no longer exists",
+        ),
+        Alert(
             name="ZeroTrustBehaviorSilent",
             severity=WARNING,
             expr=f"""
