@@ -10,6 +10,7 @@ mod addresses;
 mod background;
 mod canonical;
 mod declared;
+mod directory;
 mod error;
 mod files;
 mod flags;
@@ -28,13 +29,14 @@ use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
-pub(crate) use accounts::DEFAULT_SHARE;
+pub(crate) use accounts::{DEFAULT_SHARE, TokensDir};
 pub(crate) use background::{BackgroundRead, read_within};
 pub(crate) use declared::{Offline, Outline, Outlined};
 pub use error::Error;
@@ -52,7 +54,9 @@ pub(crate) use sources::Setting;
 use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
+use crate::model::token_files::TokenFiles;
 use crate::store;
+use accounts::Unread;
 use addresses::Addresses;
 use declared::{Declared, Naming};
 use reading::Reading;
@@ -80,8 +84,13 @@ const CACHE_MIB: RangeInclusive<usize> = 1..=4_096;
 /// The checked configuration of the exporter.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The accounts of this shard. If there is only one shard, it has at least one. Ids and aliases are unique.
+    /// The accounts of this shard. If there is only one shard and no directory of tokens, it has at least one. Ids and aliases
+    /// are unique.
     pub accounts: Vec<Account>,
+    /// What is in the directory of tokens, if there is one.
+    pub(crate) token_files: Option<Arc<TokenFiles>>,
+    /// Accounts of all shards whose token files cannot be used.
+    pub(crate) unread: Vec<Unread>,
     /// The shard.
     pub shard: Shard,
     /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
@@ -280,15 +289,29 @@ impl Config {
         let layers = Layers::load(flags, environment, accepted, &mut mistakes);
         let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let config = layers.map(|layers| {
-            let Declared { local, base_url, limit, naming, shard, accounts, credentials, mut warnings } =
-                Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
+            let Declared {
+                local,
+                base_url,
+                limit,
+                naming,
+                shard,
+                accounts,
+                credentials,
+                unread,
+                tokens_dir,
+                token_files,
+                mut warnings,
+            } = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
             let mut files = layers.files.clone();
+            files.append(token_files);
             files.extend(naming.as_ref().and_then(Naming::key_file));
             warnings.extend(naming.as_ref().and_then(Naming::warning));
             let identity = naming.and_then(|naming| mistakes.note(naming.policy()));
             let Local { intervals, state, web, log, auto_reload } = local?;
             Some(Self {
                 accounts: shard?.pick(accounts),
+                token_files: tokens_dir.listed().map(Arc::new),
+                unread,
                 shard: shard?,
                 base_url: base_url?,
                 intervals,

@@ -8,6 +8,8 @@ pub(crate) mod resource;
 mod row;
 mod snapshot;
 pub(crate) mod text;
+#[cfg(feature = "daemon")]
+pub(crate) mod token_files;
 
 pub use odd::{Found, LevelWord, OddField, OddFields};
 pub use resource::Resource;

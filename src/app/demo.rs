@@ -84,6 +84,8 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
             credential: 0,
             budget_share: 0.25,
         }],
+        token_files: None,
+        unread: Vec::new(),
         shard: Shard::WHOLE,
         base_url: simulator.base_url().parse().expect("the simulator knows its own address"),
         intervals: Intervals {

@@ -97,6 +97,8 @@ EDITS = [
     ("ZtRiskExporterConnectionsClosed", "|unsent_bytes", "|unsent_bytes|idle"),
     ("ZtRiskExporterConnectionsClosed", "|unsent_bytes", "|unsent_bytes|no_request"),
     ("ZtRiskExporterReloadFailed", "== 0", ">= 0"),
+    ("ZtRiskExporterTokenFiles", '{result!="used"}', ""),
+    ("ZtRiskExporterTokenFiles", "== 0", "> 0"),
     (recorded.EVENTS, "increase(cloudflare_zt_risk_events_total[1h]) < ", "0 * "),
     (recorded.NEW_USERS, "increase(cloudflare_zt_risk_behavior_users_total[1h]) < ", "0 * "),
     (recorded.RESETS, "increase(cloudflare_zt_risk_resets_total[1h]) < ", "0 * "),

@@ -39,7 +39,7 @@ pub(super) fn account(
     });
     let read = account.as_ref().and_then(|account| mistakes.note(account.credentials.read()));
     let credentials = read.map(|credentials| vec![credentials]);
-    Loaded { accounts: account.into_iter().collect(), credentials, warnings }
+    Loaded { accounts: account.into_iter().collect(), credentials, warnings, ..Loaded::default() }
 }
 
 fn no_account(document: Option<&Document>) -> Error {
@@ -98,7 +98,8 @@ pub(super) fn ignored(variables: &CloudflareVariables) -> Option<String> {
         ("CLOUDFLARE_BASE_URL", variables.base_url.is_some()),
     ];
     let set: Vec<&str> = names.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
-    (!set.is_empty()).then(|| format!("not used, because the file lists accounts: {}", set.join(", ")))
+    (!set.is_empty())
+        .then(|| format!("not used, because the configuration names accounts: {}", set.join(", ")))
 }
 
 fn setting(name: &str, text: &str) -> Setting {
