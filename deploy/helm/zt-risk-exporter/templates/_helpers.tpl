@@ -120,6 +120,7 @@ the values, the file in the values, the default key.
 {{- range .Values.accounts }}
 {{- $names = append $names (include "zt-risk-exporter.accountSecret" (list $ .) | fromJson).name }}
 {{- end }}
+{{- $names = append $names .Values.tokensSecret }}
 {{- if .Values.hashKeySecret }}
 {{- $names = append $names (include "zt-risk-exporter.hashKeySecret" . | fromJson).name }}
 {{- end }}
@@ -140,6 +141,10 @@ the values, the file in the values, the default key.
 {{- $accounts = append $accounts $account }}
 {{- end }}
 {{- $_ := set $config "accounts" $accounts }}
+{{- if or .Values.tokensSecret .Values.tokensDir }}
+{{- $directory := default (printf "/run/secrets/%s" .Values.tokensSecret) .Values.tokensDir }}
+{{- $_ := set $config "accounts_from" (dict "tokens_dir" $directory) }}
+{{- end }}
 {{- $users := default dict $config.users }}
 {{- if eq (default "id" $users.identity) "hash" }}
 {{- $_ := set $config "users" (set $users "hash_key_file" (include "zt-risk-exporter.hashKeySecret" . | fromJson).file) }}
@@ -154,7 +159,7 @@ the values, the file in the values, the default key.
 
 {{/* The part of the configuration file that the exporter does not reload. */}}
 {{- define "zt-risk-exporter.fixedConfig" -}}
-{{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "intervals" }}
+{{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "accounts_from" "intervals" }}
 {{- $_ := set $config "users" (pick (default dict $config.users) "hash_key_file") }}
 {{- $_ := set $config "log" (pick (default dict $config.log) "format") }}
 {{- toYaml $config }}
