@@ -11,6 +11,7 @@ mod background;
 mod baseline;
 mod canonical;
 mod declared;
+mod directory;
 mod error;
 mod files;
 mod flags;
@@ -36,7 +37,7 @@ use reqwest::Url;
 use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
-pub(crate) use accounts::DEFAULT_SHARE;
+pub(crate) use accounts::{DEFAULT_SHARE, TokensDir};
 pub(crate) use background::{BackgroundRead, read_within};
 pub(crate) use baseline::BaselineFile;
 pub(crate) use baseline::{parse as parse_baseline, usable as usable_baselines};
@@ -56,7 +57,9 @@ pub(crate) use sources::Setting;
 use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
+use crate::model::token_files::TokenFiles;
 use crate::store;
+use accounts::Unread;
 use addresses::Addresses;
 use declared::{Declared, Naming};
 use reading::Reading;
@@ -84,8 +87,13 @@ const CACHE_MIB: RangeInclusive<usize> = 1..=4_096;
 /// The checked configuration of the exporter.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The accounts of this shard. If there is only one shard, it has at least one. Ids and aliases are unique.
+    /// The accounts of this shard. If there is only one shard and no directory of tokens, it has at least one. Ids and aliases
+    /// are unique.
     pub accounts: Vec<Account>,
+    /// What is in the directory of tokens, if there is one.
+    pub(crate) token_files: Option<Arc<TokenFiles>>,
+    /// Accounts of all shards whose token files cannot be used.
+    pub(crate) unread: Vec<Unread>,
     /// The shard.
     pub shard: Shard,
     /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
@@ -295,17 +303,23 @@ impl Config {
                 accounts,
                 credentials,
                 baselines,
+                unread,
+                tokens_dir,
+                token_files,
                 mut warnings,
             } = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
             let mut files = layers.files.clone();
             outline.baselines = baselines.all();
             files.append(baselines.files);
+            files.append(token_files);
             files.extend(naming.as_ref().and_then(Naming::key_file));
             warnings.extend(naming.as_ref().and_then(Naming::warning));
             let identity = naming.and_then(|naming| mistakes.note(naming.policy()));
             let Local { intervals, state, web, log, auto_reload } = local?;
             Some(Self {
                 accounts: shard?.pick(accounts),
+                token_files: tokens_dir.listed().map(Arc::new),
+                unread,
                 shard: shard?,
                 base_url: base_url?,
                 intervals,

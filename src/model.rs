@@ -9,6 +9,8 @@ pub(crate) mod resource;
 mod row;
 mod snapshot;
 pub(crate) mod text;
+#[cfg(feature = "daemon")]
+pub(crate) mod token_files;
 
 pub use baseline::{Baseline, CurrentSetting, DeclaredBehavior, Drift, DriftSetting};
 pub use odd::{Found, LevelWord, OddField, OddFields};

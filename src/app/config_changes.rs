@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::cloudflare::Credentials;
 use crate::config::{Account, Config, SettingChange};
+use crate::model::token_files::TokenFileProblem;
 
 /// A difference between the configuration that is in use and the next one.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,10 @@ pub(super) enum Change {
     Share { alias: String, from: f64, to: f64 },
     /// Accounts have another baseline, or the same file has another content.
     Baseline { aliases: Vec<String> },
+    /// There is something wrong with a token file.
+    TokenFile(TokenFileProblem),
+    /// There is nothing wrong with it any more, or it is gone.
+    TokenFileOver { file: String },
     /// A setting has another value.
     Setting(SettingChange),
 }
@@ -39,12 +44,14 @@ impl fmt::Display for Change {
                 [only] => write!(f, "the baseline of account {only:?} changed"),
                 several => write!(f, "the baseline of {} accounts changed", several.len()),
             },
+            Self::TokenFile(problem) => write!(f, "{problem}"),
+            Self::TokenFileOver { file } => write!(f, "the problem of token file {file:?} is over"),
             Self::Setting(SettingChange { key, from, to }) => write!(f, "{key} is {to}, was {from}"),
         }
     }
 }
 
-/// The differences: accounts in the order of `after`, then those that are gone, then settings.
+/// The differences: accounts in the order of `after`, then those that are gone, then token files, then settings.
 pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
     let known: BTreeMap<&str, &Account> =
         before.accounts.iter().map(|account| (account.id.as_str(), account)).collect();
@@ -75,8 +82,20 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
     if !with_baseline.is_empty() {
         changes.push(Change::Baseline { aliases: with_baseline });
     }
+    changes.extend(token_files(problems(before), problems(after)));
     changes.extend(before.setting_changes(after).into_iter().map(Change::Setting));
     changes
+}
+
+fn problems(config: &Config) -> &[TokenFileProblem] {
+    config.token_files.as_ref().map(|files| files.problems.as_slice()).unwrap_or_default()
+}
+
+fn token_files(before: &[TokenFileProblem], after: &[TokenFileProblem]) -> Vec<Change> {
+    let new = after.iter().filter(|problem| !before.contains(problem)).cloned().map(Change::TokenFile);
+    let is_over = |problem: &&TokenFileProblem| after.iter().all(|other| other.file != problem.file);
+    let over = before.iter().filter(is_over);
+    new.chain(over.map(|problem| Change::TokenFileOver { file: problem.file.clone() })).collect()
 }
 
 /// Whether the credential of an account, or the file that it is in, is another one.

@@ -85,6 +85,8 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
             budget_share: 0.25,
             baseline: None,
         }],
+        token_files: None,
+        unread: Vec::new(),
         shard: Shard::WHOLE,
         base_url: simulator.base_url().parse().expect("the simulator knows its own address"),
         intervals: Intervals {

@@ -97,6 +97,7 @@ impl Check {
         };
         let web = web.map(|web| web.summary(clock.date()));
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
+        findings.extend(config.token_files.iter().flat_map(|files| local::token_files(files)));
         findings.extend(web.iter().flat_map(local::web));
         findings.extend(baselines);
         findings.extend(setup::block_on(try_all(&config, &clock))?);

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
-use super::accounts::{self, Loaded};
+use super::accounts::{self, Loaded, TokensDir, Unread};
 use super::addresses;
 use super::baseline::{BaselineFile, Baselines};
 use super::error::{Error, Mistakes};
+use super::files::Files;
 use super::secret_files::{self, Secrets};
 use super::sources::{Layers, Setting};
 use super::yaml::{Accepted, Document};
@@ -31,6 +32,11 @@ pub(super) struct Declared {
     /// The distinct credentials by number; `None` if one of them was not read.
     pub(super) credentials: Option<Vec<Credentials>>,
     pub(super) baselines: Baselines,
+    /// Accounts whose token files cannot be used.
+    pub(super) unread: Vec<Unread>,
+    pub(super) tokens_dir: TokensDir,
+    /// The directory of tokens, and its unusable files.
+    pub(super) token_files: Files,
     pub(super) warnings: Vec<String>,
 }
 
@@ -59,13 +65,27 @@ impl Declared {
         let limit = mistakes.note(limit);
         let naming = Naming::from_layers(layers, mistakes);
         let shard = Shard::load(layers, mistakes);
-        let Loaded { accounts, credentials, baselines, warnings } = accounts::load(layers, secrets, mistakes);
+        let Loaded { accounts, credentials, baselines, unread, tokens_dir, files: token_files, warnings } =
+            accounts::load(layers, secrets, mistakes);
         let mut warnings = [layers.warnings.clone(), warnings].concat();
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         if has_key && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Self { local, base_url, limit, naming, shard, accounts, credentials, baselines, warnings }
+        Self {
+            local,
+            base_url,
+            limit,
+            naming,
+            shard,
+            accounts,
+            credentials,
+            baselines,
+            unread,
+            tokens_dir,
+            token_files,
+            warnings,
+        }
     }
 }
 
@@ -134,6 +154,8 @@ pub struct Offline {
     /// The accounts of all shards. Accounts whose credentials are in different files have different numbers of a
     /// credential.
     pub accounts: Vec<Account>,
+    /// The directory of tokens, of which only the names were read.
+    pub(crate) tokens_dir: TokensDir,
     /// The file with the key for hashes.
     pub hash_key_file: Option<PathBuf>,
     /// The part that does not concern accounts.
@@ -198,11 +220,11 @@ impl Offline {
         let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
         let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
-            let Declared { local, naming, accounts, baselines, warnings, .. } =
+            let Declared { local, naming, accounts, baselines, tokens_dir, warnings, .. } =
                 Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
             outline.baselines = baselines.all();
             let hash_key_file = naming?.key_file().map(Path::to_owned);
-            Some(Self { accounts, hash_key_file, local: local?, warnings })
+            Some(Self { accounts, tokens_dir, hash_key_file, local: local?, warnings })
         });
         Outlined { result: mistakes.finish(offline), outline }
     }

@@ -206,6 +206,14 @@ keys! {
     )
     .file()
     .reloads();
+    TOKENS_DIR = Key::new(
+        "accounts_from",
+        "tokens_dir",
+        "A directory with one file for each account: its name is the account id, or the id, a dot and an alias, and its \
+         content the API token.",
+    )
+    .file()
+    .reloads();
     BASE_URL = Key::new(
         "cloudflare",
         "base_url",

@@ -374,6 +374,32 @@ test("a cause that many accounts share is one line", async () => {
   ]);
 });
 
+test("token files that cannot be used are named, whatever the number of accounts", async () => {
+  for (const count of [0, 1, 12]) {
+    const status = documentOf(count, false);
+    const problems = [
+      { file: "acme", result: "bad_name", reason: "its name must be an account id" },
+      { file: "0".repeat(32), result: "unusable", reason: "the content of the file is empty" },
+    ];
+    status.token_files = { used: count, problems, problems_omitted: 3 };
+    await serve(status);
+    await openPage();
+    assert.deepEqual(await page.locator("[aria-label='Token files'] li").allTextContents(), [
+      "token file: bad name acme: its name must be an account id",
+      `token file: unusable ${"0".repeat(32)}: the content of the file is empty`,
+      "and 3 more files",
+    ]);
+    await assertAccessible(`${count} accounts`);
+    await page.goto("about:blank");
+  }
+  const status = documentOf(0, false);
+  status.token_files = { used: 0, problems: [], problems_omitted: 0 };
+  await serve(status);
+  await openPage();
+  assert.deepEqual(await page.locator("[aria-label='Token files'] li").allTextContents(),
+    ["No token files in accounts_from.tokens_dir"]);
+});
+
 test("of 400 accounts the first 40 are listed, and the others on demand", async () => {
   await serve(documentOf(400, true));
   await openPage();

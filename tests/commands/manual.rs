@@ -122,6 +122,8 @@ fn every_variable_of_the_configuration_table_is_known() {
             // Looked at only with the identity `hash`, and then it has to be there.
             "users.hash_key_file" => "hash.key".to_owned(),
             "shard.index" => "0".to_owned(),
+            // Some directory.
+            "accounts_from.tokens_dir" => "src".to_owned(),
             "web.health_address" => ":10070".to_owned(),
             "web.grafana_url" => "https://grafana.example.com".to_owned(),
             "accounts[].id" => "0123456789abcdef0123456789abcdef".to_owned(),

@@ -1,6 +1,7 @@
 //! `check --offline` through the real program: every error at once, and only the configuration file is read.
 
 mod beside;
+mod token_files;
 
 use std::fs;
 use std::net::TcpListener;

@@ -365,8 +365,11 @@ fn the_families_about_the_exporter_are_those_declared() {
     let declared: BTreeSet<_> = own_families::ALL
         .iter()
         .map(|family| (family.name, family.kind.as_str()))
-        // There is no block, and the number of open files may be unlimited.
-        .filter(|(name, _)| *name != "zt_risk_exporter_blocked_until_timestamp_seconds")
+        // There is no block and no directory of tokens, and the number of open files may be unlimited.
+        .filter(|(name, _)| {
+            !["zt_risk_exporter_blocked_until_timestamp_seconds", "zt_risk_exporter_token_files"]
+                .contains(name)
+        })
         .collect();
     let optional = ("process_max_fds", "gauge");
     assert_eq!(is.difference(&declared).collect::<Vec<_>>(), Vec::<&(&str, &str)>::new(), "not declared");

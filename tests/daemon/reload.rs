@@ -5,6 +5,7 @@ mod budgets;
 mod keys;
 mod memory;
 mod random;
+mod token_files;
 mod tokens;
 mod triggers;
 mod world;

@@ -38,6 +38,7 @@ def cases() -> list[Case]:
         *certificate(),
         *reload_failed(),
         *baseline(),
+        *token_files(),
         *state(),
     ]
 
@@ -518,6 +519,35 @@ def reload_failed() -> list[Case]:
             {RELOADED: hold(0, 60), f"{RELOADED} instance=b:10069": hold(1, 60)},
             {30: who},
         ),
+    ]
+
+
+def token_files() -> list[Case]:
+    def files(result: str, instance: str = "a:10069") -> str:
+        return f"zt_risk_exporter_token_files account= instance={instance} result={result}"
+
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterTokenFiles", sentence, series, firing, by="job")
+
+    who = ["zt-risk-exporter"]
+    return [
+        case(
+            "a file that cannot be used fires after five minutes until it can",
+            {files("used"): hold(40, 120), files("unusable"): hold(0, 30) + hold(1, 60) + hold(0, 30)},
+            {29: [], 34: [], 36: who, 89: who, 91: []},
+        ),
+        case(
+            "files with other problems fire too, once for all shards",
+            {
+                files("used"): hold(40, 60),
+                files("bad_name"): hold(1, 60),
+                files("used", "b:10069"): hold(40, 60),
+                files("bad_name", "b:10069"): hold(1, 60),
+            },
+            {30: who},
+        ),
+        case("a directory without files fires", {files("used"): hold(0, 60)}, {30: who}),
+        case("files that are used are quiet", {files("used"): hold(40, 60), files("unusable"): hold(0, 60)}, {30: []}),
     ]
 
 

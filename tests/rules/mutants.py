@@ -110,6 +110,8 @@ EDITS = [
         "cloudflare_zt_risk_behavior_drifted",
     ),
     ("ZeroTrustBehaviorDrifted", "max by", "min by"),
+    ("ZtRiskExporterTokenFiles", '{result!="used"}', ""),
+    ("ZtRiskExporterTokenFiles", "== 0", "> 0"),
     (recorded.EVENTS, "increase(cloudflare_zt_risk_events_total[1h]) < ", "0 * "),
     (recorded.NEW_USERS, "increase(cloudflare_zt_risk_behavior_users_total[1h]) < ", "0 * "),
     (recorded.RESETS, "increase(cloudflare_zt_risk_resets_total[1h]) < ", "0 * "),

@@ -224,7 +224,8 @@ class Settings:
     # once.
     closed_window: Duration = minutes(15)
     closed_connections: int = 10
-    # ReloadFailed: long enough to correct a typing error. The exporter itself waits for several looks at a token file.
+    # ReloadFailed and TokenFiles: long enough to correct a typing error. The exporter itself waits for several looks at
+    # a token file.
     reload_for: Duration = minutes(5)
     # BaselineUnreadable: long enough to correct a typing error.
     baseline_for: Duration = minutes(5)

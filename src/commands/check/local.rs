@@ -10,7 +10,8 @@ use crate::clock::Timestamp;
 use crate::cloudflare::SetupError;
 use crate::cloudflare::surroundings::{self, Anchors, Judged};
 use crate::commands::terminal::counted;
-use crate::config::{Account, BaselineFile, Error, Mistakes, Offline, Outline};
+use crate::config::{Account, BaselineFile, Error, Mistakes, Offline, Outline, TokensDir};
+use crate::model::token_files::TokenFiles;
 use crate::web::{Checked, Summary};
 
 /// What is said of what is beside the configuration.
@@ -26,6 +27,11 @@ pub(super) struct Beside {
 pub(super) fn offline(offline: &Offline, beside: Vec<Finding>) -> Vec<Finding> {
     let findings = [
         configuration(offline.accounts.len(), &offline.warnings),
+        match &offline.tokens_dir {
+            TokensDir::None => Vec::new(),
+            TokensDir::Elsewhere(directory) => left(Subject::TokenFiles, Some(directory)),
+            TokensDir::Listed(files) => token_files(files),
+        },
         beside,
         credentials(offline),
         left(Subject::HashKey, offline.hash_key_file.as_deref()),
@@ -51,6 +57,26 @@ pub(super) fn beside(outline: &Outline, now: Timestamp, mistakes: &mut Mistakes)
 /// A valid configuration.
 pub(super) fn configuration(accounts: usize, warnings: &[String]) -> Vec<Finding> {
     valid(Subject::Configuration, counted(accounts, "account"), warnings)
+}
+
+/// The directory of tokens: each file that is not used, or not as it is, fails.
+pub(super) fn token_files(files: &TokenFiles) -> Vec<Finding> {
+    let directory = files.directory.display();
+    let mut findings: Vec<Finding> = files
+        .problems
+        .iter()
+        .map(|problem| Finding {
+            remark: Some(problem.to_string()),
+            ..Finding::new(Subject::TokenFiles, Verdict::Failed, problem.result.as_str().replace('_', " "))
+        })
+        .collect();
+    findings.push(match files.is_empty() {
+        true => Finding::new(Subject::TokenFiles, Verdict::Warning, format!("{directory} has no files")),
+        false => {
+            Finding::new(Subject::TokenFiles, Verdict::Passed, format!("{} used in {directory}", files.used))
+        }
+    });
+    findings
 }
 
 /// A web configuration that can be used.

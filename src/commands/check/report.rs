@@ -59,6 +59,8 @@ pub(super) struct Finding {
 pub(super) enum Subject {
     /// The file, the environment and the flags.
     Configuration,
+    /// The directory of tokens.
+    TokenFiles,
     /// TLS, passwords and limits of the port.
     WebConfiguration,
     /// The certificate of the port.
@@ -83,6 +85,7 @@ impl Subject {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
+            Self::TokenFiles => "token_files",
             Self::WebConfiguration => "web_configuration",
             Self::WebCertificate => "web_certificate",
             Self::Credential => "credential",
@@ -136,6 +139,7 @@ impl Finding {
         match self.subject {
             Subject::Endpoint(_) => self.account.as_deref(),
             Subject::Configuration
+            | Subject::TokenFiles
             | Subject::WebConfiguration
             | Subject::WebCertificate
             | Subject::Credential

@@ -103,7 +103,8 @@ pub(super) fn ignored(variables: &CloudflareVariables) -> Option<String> {
         ("CLOUDFLARE_BASE_URL", variables.base_url.is_some()),
     ];
     let set: Vec<&str> = names.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
-    (!set.is_empty()).then(|| format!("not used, because the file lists accounts: {}", set.join(", ")))
+    (!set.is_empty())
+        .then(|| format!("not used, because the configuration names accounts: {}", set.join(", ")))
 }
 
 fn setting(name: &str, text: &str) -> Setting {

@@ -183,6 +183,13 @@ families! {
         labels: [],
     };
 
+    pub(crate) const TOKEN_FILES: Family<1> = Family {
+        name: "zt_risk_exporter_token_files",
+        kind: Kind::Gauge,
+        help: "Files in accounts_from.tokens_dir, of all shards, by result; absent without that directory.",
+        labels: ["result"],
+    };
+
     pub(crate) const LOG_LINES_DROPPED: Family<0> = Family {
         name: "zt_risk_exporter_log_lines_dropped_total",
         kind: Kind::Counter,

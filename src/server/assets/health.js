@@ -63,6 +63,20 @@ export function verdictPill({ health, users }) {
   return pill(health.state === "up_to_date" ? "good" : "plain", `nobody above low risk${asKnown}`);
 }
 
+/** What is wrong in the directory of tokens: a section, or nothing. */
+export function tokenFileTrouble(files) {
+  if (files === null) return null;
+  const { used, problems, problems_omitted: omitted } = files;
+  const isEmpty = used === 0 && problems.length === 0;
+  if (problems.length === 0 && !isEmpty) return null;
+  return element("section", { class: "trouble", "aria-label": "Token files" }, element("ul", {},
+    isEmpty && element("li", {}, element("strong", { class: "warn" }, "No token files"), " in accounts_from.tokens_dir"),
+    problems.map(({ file, result, reason }) => element("li", {},
+      element("strong", { class: "warn" }, element("span", { class: "prefix" }, "token file: "), result.replaceAll("_", " ")),
+      ` ${file}: ${reason}`)),
+    omitted > 0 && element("li", {}, `and ${plural(omitted, "more file", "more files")}`)));
+}
+
 /** How many accounts of a cause have a link. The list has all. */
 const LINKED = 3;
 

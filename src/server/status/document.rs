@@ -10,11 +10,15 @@ use super::links::Links;
 use super::query::View;
 use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::{Activity, BudgetLevel, Incident};
+use crate::model::token_files;
 use crate::model::{self, DriftSetting, Level, PerLevel, Resource, Snapshot, UserSeries};
 use crate::server::status::history::History;
 
 /// How many users at high risk are listed: as many as fit on a screen. The command `users` lists all.
 const LISTED_USERS: usize = 20;
+
+/// How many token files with problems are listed.
+const LISTED_TOKEN_FILES: usize = 20;
 
 #[derive(Serialize)]
 pub(super) struct Head<'a> {
@@ -23,6 +27,22 @@ pub(super) struct Head<'a> {
     pub(super) state: State,
     pub(super) trend_seconds: f64,
     pub(super) dashboard: Option<&'a str>,
+    pub(super) token_files: Option<TokenFiles<'a>>,
+}
+
+/// The directory of tokens.
+#[derive(Serialize)]
+pub(super) struct TokenFiles<'a> {
+    used: usize,
+    problems: Vec<TokenFileProblem<'a>>,
+    problems_omitted: usize,
+}
+
+#[derive(Serialize)]
+struct TokenFileProblem<'a> {
+    file: &'a str,
+    result: &'static str,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -199,6 +219,22 @@ impl From<BudgetLevel> for Budget {
     fn from(level: BudgetLevel) -> Self {
         let BudgetLevel { limit, remaining, blocked_until } = level;
         Self { limit, remaining, blocked_until: rfc3339(blocked_until) }
+    }
+}
+
+impl<'a> From<&'a token_files::TokenFiles> for TokenFiles<'a> {
+    fn from(files: &'a token_files::TokenFiles) -> Self {
+        let token_files::TokenFiles { directory: _, used, problems } = files;
+        let listed = problems.iter().take(LISTED_TOKEN_FILES).map(|problem| TokenFileProblem {
+            file: &problem.file,
+            result: problem.result.as_str(),
+            reason: &problem.reason,
+        });
+        Self {
+            used: *used,
+            problems: listed.collect(),
+            problems_omitted: problems.len().saturating_sub(LISTED_TOKEN_FILES),
+        }
     }
 }
 

@@ -18,6 +18,13 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("accounts.api_key_file", "a", "b", "the credential of account \"one\" changed"),
     ("accounts.budget_share", "0.25", "0.5", "budget_share of account \"one\" changed from 0.25 to 0.5"),
     ("accounts.behaviors_baseline", "base-a", "base-b", "the baseline of account \"one\" changed"),
+    (
+        "accounts_from.tokens_dir",
+        "tokens-a",
+        "tokens-b",
+        "account \"two\" was added; account \"three\" was removed; \
+         accounts_from.tokens_dir is HOME/tokens-b, was HOME/tokens-a",
+    ),
     ("cloudflare.base_url", "BASE", "http://127.0.0.1:9/client/v4", ""),
     ("intervals.summary", "1h", "2h", "intervals.summary is 2h, was 1h"),
     ("intervals.behaviors", "1h", "2h", "intervals.behaviors is 2h, was 1h"),
@@ -119,6 +126,12 @@ fn a_reload_does_with_every_key_what_its_declaration_says() {
             ("web-b", ""),
         ] {
             std::fs::write(home.path().join(file), content).expect("a file");
+        }
+        for (directory, file, token) in [("tokens-a", ".three", "t2"), ("tokens-b", ".two", "t1")] {
+            let directory = home.path().join(directory);
+            std::fs::create_dir(&directory).expect("a directory");
+            let name = id(if file == ".two" { 1 } else { 2 }) + file;
+            std::fs::write(directory.join(name), token).expect("a file");
         }
         home.configure(&config(&world, &home, key, before));
         let mut exporter = home.start();

@@ -225,6 +225,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "serviceMonitor": {"enabled": True, "scheme": "https", "tlsConfig": TLS_FILES, "authorization": AUTHORIZATION},
     },
     "a PodMonitor with OAuth": ONE | {"podMonitor": {"enabled": True, "oauth2": OAUTH2}},
+    "tokens of many accounts": {"tokensSecret": "tokens", "shards": 2},
+    "tokens of many accounts, beside one that is listed": ONE | {"tokensDir": "/vault/tokens"},
     "files of other tools": {
         "accounts": [
             {"id": ACCOUNT, "alias": "acme", "tokenFile": "/vault/secrets/token"},
