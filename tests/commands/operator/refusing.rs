@@ -129,7 +129,6 @@ fn an_invalid_command_line_exits_with_2_and_sends_no_request() {
         &["behaviors", "set", "imp_travel"],
         &["behaviors", "set", "imp_travel", "--enable", "--disable"],
         &["behaviors", "set", "imp_travel", "--level", "unknown"],
-        &["behaviors", "diff"],
         &["behaviors", "--output", "json", "list"],
         &["integrations", "get", "no-uuid"],
         &["integrations", "create"],
