@@ -46,7 +46,7 @@ pub use wiring::{Exporter, Tuning};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The listen address cannot be bound.
-    #[error("cannot listen on {listen}: {source}")]
+    #[error("cannot listen on {listen}: {source}{}", Listen::advice(source))]
     Listen {
         /// The address as it was configured.
         listen: Listen,

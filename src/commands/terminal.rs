@@ -35,6 +35,14 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Outcome {
     }
 }
 
+/// Writes sentences and short tables to standard output, in lines that fit its terminal.
+///
+/// # Errors
+/// As for [`print`].
+pub(crate) fn print_wrapped(text: &str) -> Outcome {
+    print(wrapped(text.trim_end_matches('\n'), width()) + "\n")
+}
+
 /// Writes a remark to standard error, in lines that fit its terminal; a failure to write it is ignored.
 pub(crate) fn remark(text: &str) {
     let text = wrapped(&format!("zt-risk-exporter: {text}"), width_of(io::stderr()));

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import ACCOUNT, BEHAVIORS, CRITICAL, USERS, WARNING, Alert, dashboard
+from model import ACCOUNT, BEHAVIOR, BEHAVIORS, CRITICAL, USERS, WARNING, Alert, dashboard
 from promql import changed
 from recordings import (
     ACTIVE,
@@ -92,7 +92,7 @@ def risk_alerts(s: Settings) -> list[Alert]:
             application, device), block it, and warn the users. If a change that you made caused the events, correct the
             change or lower the behavior's level.
             """,
-            command=f"zt-risk-exporter users {ACCOUNT} --behavior '{{{{ $labels.behavior }}}}' --sort last-event",
+            command=f"zt-risk-exporter users {ACCOUNT} {BEHAVIOR} --sort last-event",
             dashboard=BEHAVIORS,
             fires_when=f"""
             {s.campaign_users} users have their first event of a behavior within {s.campaign_window}, and the behavior
@@ -232,7 +232,7 @@ def settings_alerts(s: Settings) -> list[Alert]:
             {s.silent_events} or more in the {s.silent_usual} before. Check the source of its events: the device client,
             the DLP profile, the Gateway policy, or the integration with the endpoint protection.
             """,
-            command=f"zt-risk-exporter users {ACCOUNT} --behavior '{{{{ $labels.behavior }}}}' --sort last-event",
+            command=f"zt-risk-exporter users {ACCOUNT} {BEHAVIOR} --sort last-event",
             dashboard=BEHAVIORS,
             fires_when=f"""
             an enabled behavior has no event for {s.silent_window}, after {s.silent_events} or more in the

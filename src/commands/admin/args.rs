@@ -59,8 +59,8 @@ pub(crate) struct Users {
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     #[arg(add = ArgValueCandidates::new(behaviors))]
     pub(super) behavior: Option<String>,
-    /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, yesterday, a date
-    /// such as 2026-11-20 (UTC), an RFC 3339 time, or seconds since 1970
+    /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, today, yesterday,
+    /// a date such as 2026-11-20 (UTC), an RFC 3339 time, or seconds since 1970
     #[arg(long, value_name = "WHEN")]
     pub(super) since: Option<TimeArg>,
     /// The order of the users
