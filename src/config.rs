@@ -40,7 +40,7 @@ use tracing_subscriber::filter::Targets;
 pub(crate) use accounts::{DEFAULT_SHARE, TokensDir};
 pub(crate) use background::{BackgroundRead, read_within};
 pub(crate) use baseline::BaselineFile;
-pub(crate) use baseline::{parse as parse_baseline, usable as usable_baselines};
+pub(crate) use baseline::parse as parse_baseline;
 pub(crate) use declared::{Offline, Outline, Outlined};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
@@ -90,6 +90,8 @@ pub struct Config {
     /// The accounts of this shard. If there is only one shard and no directory of tokens, it has at least one. Ids and aliases
     /// are unique.
     pub accounts: Vec<Account>,
+    /// The accounts of the other shards.
+    pub(crate) others: Vec<Account>,
     /// What is in the directory of tokens, if there is one.
     pub(crate) token_files: Option<Arc<TokenFiles>>,
     /// Accounts of all shards whose token files cannot be used.
@@ -316,8 +318,10 @@ impl Config {
             warnings.extend(naming.as_ref().and_then(Naming::warning));
             let identity = naming.and_then(|naming| mistakes.note(naming.policy()));
             let Local { intervals, state, web, log, auto_reload } = local?;
+            let (accounts, others) = shard?.divide(accounts);
             Some(Self {
-                accounts: shard?.pick(accounts),
+                accounts,
+                others,
                 token_files: tokens_dir.listed().map(Arc::new),
                 unread,
                 shard: shard?,
@@ -357,7 +361,7 @@ impl Config {
     pub(crate) fn with_credentials(&self, renewed: &BTreeMap<String, Credentials>) -> Self {
         let mut new = self.clone();
         let mut distinct: Vec<Credentials> = Vec::new();
-        for account in &mut new.accounts {
+        for account in new.accounts.iter_mut().chain(&mut new.others) {
             let before = || self.credentials.get(account.credential).expect("every account has a credential");
             let own = renewed.get(&account.id).unwrap_or_else(before);
             account.credential = distinct.iter().position(|known| known == own).unwrap_or_else(|| {

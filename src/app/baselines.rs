@@ -4,19 +4,29 @@ use crate::clock::Timestamp;
 use crate::config::{BaselineFile, Config};
 use crate::metrics::telemetry::{BaselineState, Telemetry};
 
-/// Reports the baselines of `config`, which was read at `date`. It need not be the configuration in use: if a baseline cannot be
-/// read, a reload keeps the previous configuration.
-pub(super) fn report(config: &Config, telemetry: &Telemetry, date: Timestamp) {
-    for account in &config.accounts {
+/// What became of a configuration that was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is in use.
+    Used,
+    /// The previous one stays in use.
+    Refused,
+}
+
+/// Reports the baselines of `config`, which was read at `date`. Of a configuration that was refused, only baselines that cannot be
+/// read are reported, because the others are not in use.
+pub(super) fn report(config: &Config, outcome: Use, telemetry: &Telemetry, date: Timestamp) {
+    for (account, baseline) in config.baselines() {
         let problem;
-        let state = match account.baseline.as_deref() {
-            None => BaselineState::NotConfigured,
-            Some(BaselineFile { declared: Ok(_), .. }) => BaselineState::Readable,
+        let state = match baseline {
             Some(BaselineFile { declared: Err(error), .. }) => {
                 problem = error.brief();
                 BaselineState::Unreadable(&problem)
             }
+            _ if outcome == Use::Refused => continue,
+            Some(BaselineFile { declared: Ok(_), .. }) => BaselineState::Readable,
+            None => BaselineState::NotConfigured,
         };
-        telemetry.baseline(&account.id, state, date);
+        telemetry.baseline(account, state, date);
     }
 }

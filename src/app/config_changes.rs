@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::cloudflare::Credentials;
 use crate::config::{Account, Config, SettingChange};
-use crate::model::token_files::TokenFileProblem;
+use crate::model::token_files::{NAMED, TokenFileProblem};
 
 /// A difference between the configuration that is in use and the next one.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,8 @@ pub(super) enum Change {
     TokenFile(TokenFileProblem),
     /// There is nothing wrong with it any more, or it is gone.
     TokenFileOver { file: String },
+    /// More token files have a problem, or none any more.
+    MoreTokenFiles { count: usize },
     /// A setting has another value.
     Setting(SettingChange),
 }
@@ -45,7 +47,8 @@ impl fmt::Display for Change {
                 several => write!(f, "the baseline of {} accounts changed", several.len()),
             },
             Self::TokenFile(problem) => write!(f, "{problem}"),
-            Self::TokenFileOver { file } => write!(f, "the problem of token file {file:?} is over"),
+            Self::TokenFileOver { file } => write!(f, "token file {file:?} has no problem any more"),
+            Self::MoreTokenFiles { count } => write!(f, "the problems of {count} more token files changed"),
             Self::Setting(SettingChange { key, from, to }) => write!(f, "{key} is {to}, was {from}"),
         }
     }
@@ -95,7 +98,14 @@ fn token_files(before: &[TokenFileProblem], after: &[TokenFileProblem]) -> Vec<C
     let new = after.iter().filter(|problem| !before.contains(problem)).cloned().map(Change::TokenFile);
     let is_over = |problem: &&TokenFileProblem| after.iter().all(|other| other.file != problem.file);
     let over = before.iter().filter(is_over);
-    new.chain(over.map(|problem| Change::TokenFileOver { file: problem.file.clone() })).collect()
+    let over = over.map(|problem| Change::TokenFileOver { file: problem.file.clone() });
+    let mut changes: Vec<Change> = new.chain(over).collect();
+    let count = changes.len().saturating_sub(NAMED);
+    if count > 0 {
+        changes.truncate(NAMED);
+        changes.push(Change::MoreTokenFiles { count });
+    }
+    changes
 }
 
 /// Whether the credential of an account, or the file that it is in, is another one.

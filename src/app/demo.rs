@@ -86,6 +86,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
             baseline: None,
         }],
         token_files: None,
+        others: Vec::new(),
         unread: Vec::new(),
         shard: Shard::WHOLE,
         base_url: simulator.base_url().parse().expect("the simulator knows its own address"),

@@ -16,6 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
 
 use crate::config::{Config, Filter, Log, LogFormat};
+use crate::model::token_files;
 use text_fields::TextFields;
 
 /// How many lines may wait to be written: many more than the start of a process with many accounts writes at once, and
@@ -58,23 +59,20 @@ impl Colour {
     }
 }
 
-/// How many token files are named in the log. The live page and `check` name more of them.
-const NAMED_TOKEN_FILES: usize = 10;
-
 /// Logs the warnings about a configuration.
 pub(crate) fn warn_of(config: &Config) {
     for warning in &config.warnings {
         tracing::warn!(warning, "a warning about the configuration");
     }
     let Some(files) = &config.token_files else { return };
-    for problem in files.problems.iter().take(NAMED_TOKEN_FILES) {
+    for problem in files.problems.iter().take(token_files::NAMED) {
         tracing::warn!(%problem, "a problem with accounts_from.tokens_dir");
     }
-    let others = files.problems.len().saturating_sub(NAMED_TOKEN_FILES);
+    let others = files.problems.len().saturating_sub(token_files::NAMED);
     if others > 0 {
         tracing::warn!(others, "more token files have problems");
     }
-    if files.is_empty() {
+    if files.names_no_account() {
         let directory = files.directory.display();
         tracing::warn!(%directory, "accounts_from.tokens_dir has no token files");
     }

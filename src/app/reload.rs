@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::baselines::{self, Use};
 use super::config_changes::Change;
 use super::logging;
 use super::ports::Exposure;
 use super::supervisor::{Apply, Refusal};
-use super::{baselines, exposes_users, warn_of_exposure};
+use super::{exposes_users, warn_of_exposure};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
-use crate::config::{self, BackgroundRead, Config, ConfigSource, Files, usable_baselines};
+use crate::config::{self, BackgroundRead, Config, ConfigSource, Files};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::lifecycle::{ReloadRequest, ReloadResult};
 
@@ -185,7 +186,8 @@ impl Reloader {
             Ok(config) => {
                 let used = self.apply(Arc::clone(&config)).await;
                 // An account that was added can be reported from now on.
-                baselines::report(&config, &self.telemetry, self.clock.date());
+                let outcome = if used.is_ok() { Use::Used } else { Use::Refused };
+                baselines::report(&config, outcome, &self.telemetry, self.clock.date());
                 used
             }
             Err(failure) => Err(failure),
@@ -218,7 +220,7 @@ impl Reloader {
     }
 
     async fn apply(&mut self, config: Arc<Config>) -> Result<Vec<Change>, Failure> {
-        usable_baselines(&config.accounts)?;
+        config.usable_baselines()?;
         let (answer, answered) = oneshot::channel();
         let apply = Apply { config: Arc::clone(&config), answer };
         self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;

@@ -369,8 +369,8 @@ fn warn_of_shares(config: &Config, account: &Account) {
         tracing::warn!(
             account = account.alias,
             other = other.alias,
-            "two accounts with different budget_share have the same credential now; the smaller share counts, and the next \
-             reload or start will refuse this"
+            "two accounts with different budget_share have the same credential now; the smaller share counts; if \
+             both are listed under accounts, the next reload or start will refuse this"
         );
     }
 }

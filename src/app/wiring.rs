@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::baselines::{self, Use};
 use super::shared::{RowsAtStart, Shared};
 use super::supervisor::Supervisor;
-use super::{Error, baselines, logging};
+use super::{Error, logging};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
 use crate::cloudflare::{Endpoint, OperationLimits, Options};
 use crate::collector::persist::Saved;
-use crate::config::{Config, ConfigSource, WebPage, usable_baselines};
+use crate::config::{Config, ConfigSource, WebPage};
 use crate::metrics::telemetry::Telemetry;
 use crate::store::State;
 
@@ -83,8 +84,8 @@ impl Exporter {
         let mut rows = RowsAtStart { state: state.clone(), generation, saved };
         let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning, endpoint };
         let supervisor = Supervisor::new(shared.clone(), Arc::clone(&config), &mut rows)?;
-        baselines::report(&config, &shared.telemetry, clock.date());
-        if let Err(error) = usable_baselines(&config.accounts) {
+        baselines::report(&config, Use::Used, &shared.telemetry, clock.date());
+        if let Err(error) = config.usable_baselines() {
             let reason = error.lines();
             tracing::warn!(
                 reason,

@@ -99,8 +99,8 @@ pub struct Account {
     ledger: Ledger,
     schedule: Schedule,
     behaviors: Option<Vec<Behavior>>,
-    /// How many behaviors of the latest list could not be read.
-    unreadable_behaviors: u32,
+    /// Whether the behaviors are all there are: read by this process, with no row that could not be read.
+    behaviors_are_whole: bool,
     baseline: Option<Arc<Baseline>>,
     integrations: Option<Vec<Integration>>,
     up: Option<bool>,
@@ -183,7 +183,7 @@ impl Account {
             ledger: Ledger::new(secret),
             schedule: Schedule::new(intervals, budget, seed),
             behaviors: None,
-            unreadable_behaviors: 0,
+            behaviors_are_whole: false,
             baseline,
             integrations: None,
             up: None,

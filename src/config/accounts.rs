@@ -38,7 +38,7 @@ pub(super) struct Loaded {
     /// Those that were found, but whose files cannot be used.
     pub(super) unread: Vec<Unread>,
     pub(super) tokens_dir: TokensDir,
-    /// What no poller reads again: the directory of tokens, and its unusable files.
+    /// Files that no poller re-reads: the directory of tokens, and its unusable files.
     pub(super) files: Files,
     pub(super) warnings: Vec<String>,
 }

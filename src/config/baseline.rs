@@ -11,7 +11,7 @@ use super::error::{Error, Mistakes, shown};
 use super::files::Files;
 use super::sources::Layers;
 use super::yaml::{self, Document, Field, Kind, Node};
-use super::{Account, keys, parse};
+use super::{Config, keys, parse};
 use crate::model::text::is_showable;
 use crate::model::{Baseline, BehaviorSetting, Level};
 
@@ -74,16 +74,26 @@ impl Baselines {
     }
 }
 
-/// # Errors
-/// All mistakes of the baselines of these accounts.
-pub(crate) fn usable(accounts: &[Account]) -> Result<(), Error> {
-    let files = accounts.iter().filter_map(|account| account.baseline.as_deref());
-    let distinct: BTreeMap<&Path, &BaselineFile> = files.map(|file| (file.path.as_path(), file)).collect();
-    let mut mistakes = Mistakes::default();
-    for file in distinct.into_values() {
-        mistakes.note(file.declared.clone());
+impl Config {
+    /// The accounts by id, each with its baseline, also those whose token files cannot be used: these may be watched with the token
+    /// that was read before.
+    pub(crate) fn baselines(&self) -> impl Iterator<Item = (&str, Option<&BaselineFile>)> {
+        let accounts = self.accounts.iter().map(|account| (&*account.id, account.baseline.as_deref()));
+        accounts.chain(self.unread.iter().map(|unread| (&*unread.id, unread.baseline.as_deref())))
     }
-    mistakes.finish(Some(()))
+
+    /// # Errors
+    /// All mistakes of its baselines.
+    pub(crate) fn usable_baselines(&self) -> Result<(), Error> {
+        let files = self.baselines().filter_map(|(_, file)| file);
+        let distinct: BTreeMap<&Path, &BaselineFile> =
+            files.map(|file| (file.path.as_path(), file)).collect();
+        let mut mistakes = Mistakes::default();
+        for file in distinct.into_values() {
+            mistakes.note(file.declared.clone());
+        }
+        mistakes.finish(Some(()))
+    }
 }
 
 fn read(path: &Path) -> Result<Baseline, Error> {

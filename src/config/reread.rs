@@ -1,6 +1,7 @@
 //! Reads the configuration, also again while the exporter runs, and knows what may not change then.
 
 use std::ffi::OsString;
+use std::mem;
 use std::path::Path;
 use std::time::Duration;
 
@@ -103,10 +104,11 @@ impl Config {
     }
 
     /// The same configuration, in which the accounts of `before` whose token files cannot be used now keep the credentials that they
-    /// have. `None` if there are no such accounts.
+    /// have, and so their shard. `None` if there are no such accounts.
     pub(crate) fn keeping(&self, before: &Self) -> Option<Self> {
         let mut kept = self.unread.iter().filter_map(|unread| {
-            let known = before.accounts.iter().find(|account| account.id == unread.id)?;
+            let mut all = before.accounts.iter().chain(&before.others);
+            let known = all.find(|account| account.id == unread.id)?;
             let credentials = CredentialSource::TokenFile(unread.path.clone());
             let (alias, baseline) = (unread.alias.clone(), unread.baseline.clone());
             let account = Account { alias, credentials, baseline, ..known.clone() };
@@ -114,21 +116,24 @@ impl Config {
         });
         let first = kept.next()?;
         let mut new = self.clone();
+        let mut all = [mem::take(&mut new.accounts), mem::take(&mut new.others)].concat();
         for (account, credential) in std::iter::once(first).chain(kept) {
             let number = new.credentials.iter().position(|known| known == credential).unwrap_or_else(|| {
                 new.credentials.push(credential.clone());
                 new.credentials.len() - 1
             });
-            new.accounts.push(Account { credential: number, ..account });
+            all.push(Account { credential: number, ..account });
         }
+        (new.accounts, new.others) = new.shard.divide(all);
         Some(new)
     }
 
-    /// The directory of tokens, if it has no file any more, but had some in the configuration `before`. A volume that is not mounted
-    /// looks like this.
+    /// The directory of tokens, if it has no file of an account any more, but had some in the configuration `before`. A volume that
+    /// is not mounted looks like this, with or without files of other names.
     pub(crate) fn emptied_tokens_dir(&self, before: &Self) -> Option<&Path> {
         let (now, then) = (self.token_files.as_ref()?, before.token_files.as_ref()?);
-        let is_emptied = now.is_empty() && !then.is_empty() && now.directory == then.directory;
+        let is_emptied =
+            now.names_no_account() && !then.names_no_account() && now.directory == then.directory;
         is_emptied.then_some(&*now.directory)
     }
 

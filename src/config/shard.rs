@@ -56,8 +56,8 @@ impl Shard {
         }
     }
 
-    /// The accounts of this shard, in the given order.
-    pub(super) fn pick(self, mut accounts: Vec<Account>) -> Vec<Account> {
+    /// The accounts of this shard, and those of the others, in the given order.
+    pub(super) fn divide(self, accounts: Vec<Account>) -> (Vec<Account>, Vec<Account>) {
         let mut names: BTreeMap<usize, String> = BTreeMap::new();
         for account in &accounts {
             let name = names.entry(account.credential).or_insert_with(|| account.id.clone());
@@ -65,8 +65,9 @@ impl Shard {
                 name.clone_from(&account.id);
             }
         }
-        accounts.retain(|account| names.get(&account.credential).is_some_and(|name| self.has(name)));
         accounts
+            .into_iter()
+            .partition(|account| names.get(&account.credential).is_some_and(|name| self.has(name)))
     }
 
     fn has(self, name: &str) -> bool {
@@ -100,7 +101,7 @@ mod tests {
 
     /// The accounts of each shard, by id.
     fn split(accounts: &[Account], total: u32) -> Vec<BTreeSet<String>> {
-        let pick = |index| Shard { index, total }.pick(accounts.to_vec());
+        let pick = |index| Shard { index, total }.divide(accounts.to_vec()).0;
         (0..total).map(|index| pick(index).into_iter().map(|account| account.id).collect()).collect()
     }
 

@@ -40,12 +40,12 @@ pub enum CurrentSetting {
     Listed {
         /// Whether the behavior is enabled; `None` if that is missing or unreadable.
         enabled: Option<bool>,
-        /// The level that the behavior gives a user.
+        /// The level that the behavior gives a user; [`Level::Unknown`] if that is missing or unreadable.
         level: Level,
     },
     /// There is no such behavior.
     Missing,
-    /// It is not listed, but the list has rows that could not be read.
+    /// It is not listed, but the list may have it: some of its rows could not be read.
     Unknown,
 }
 
@@ -68,6 +68,7 @@ impl DeclaredBehavior {
             (CurrentSetting::Listed { enabled, .. }, DriftSetting::Enabled) => {
                 enabled.map(|enabled| enabled != self.declared.enabled)
             }
+            (CurrentSetting::Listed { level: Level::Unknown, .. }, DriftSetting::RiskLevel) => None,
             (CurrentSetting::Listed { level, .. }, DriftSetting::RiskLevel) => {
                 Some(level != self.declared.level)
             }
@@ -105,8 +106,9 @@ impl Baseline {
         self.0.len()
     }
 
-    /// How the `current` behaviors, of which `rejected` more could not be read, differ from this.
-    pub fn drift<'a>(&self, current: impl IntoIterator<Item = &'a Behavior>, rejected: u32) -> Drift {
+    /// How the `current` behaviors differ from this. `is_whole` says that there are no others: a declared behavior that is not
+    /// among them does not exist.
+    pub fn drift<'a>(&self, current: impl IntoIterator<Item = &'a Behavior>, is_whole: bool) -> Drift {
         let mut current: BTreeMap<&str, &Behavior> =
             current.into_iter().map(|behavior| (behavior.id.as_str(), behavior)).collect();
         let mut beside = |(id, declared): (&String, &BehaviorSetting)| {
@@ -114,8 +116,8 @@ impl Baseline {
                 Some(Behavior { enabled, level, .. }) => {
                     CurrentSetting::Listed { enabled: *enabled, level: *level }
                 }
-                None if rejected > 0 => CurrentSetting::Unknown,
-                None => CurrentSetting::Missing,
+                None if is_whole => CurrentSetting::Missing,
+                None => CurrentSetting::Unknown,
             };
             DeclaredBehavior { id: id.clone(), declared: *declared, current }
         };
@@ -155,21 +157,21 @@ mod tests {
         let all = |enabled, level, missing| vec![(ENABLED, enabled), (RISK_LEVEL, level), (MISSING, missing)];
         let no = Some(false);
         let yes = Some(true);
-        for (current, rejected, wanted) in [
-            (vec![behavior("a", Some(true), Level::High)], 0, all(no, no, no)),
-            (vec![behavior("a", Some(false), Level::High)], 0, all(yes, no, no)),
-            (vec![behavior("a", Some(true), Level::Low)], 0, all(no, yes, no)),
-            (vec![behavior("a", Some(false), Level::Unrecognized)], 0, all(yes, yes, no)),
-            (vec![behavior("a", Some(true), Level::Unknown)], 0, all(no, yes, no)),
-            (vec![behavior("a", None, Level::High)], 3, all(None, no, no)),
-            (vec![behavior("b", Some(true), Level::High)], 0, all(None, None, yes)),
-            (vec![behavior("b", Some(true), Level::High)], 1, all(None, None, None)),
+        for (current, is_whole, wanted) in [
+            (vec![behavior("a", Some(true), Level::High)], true, all(no, no, no)),
+            (vec![behavior("a", Some(false), Level::High)], true, all(yes, no, no)),
+            (vec![behavior("a", Some(true), Level::Low)], true, all(no, yes, no)),
+            (vec![behavior("a", Some(false), Level::Unrecognized)], true, all(yes, yes, no)),
+            (vec![behavior("a", Some(true), Level::Unknown)], true, all(no, None, no)),
+            (vec![behavior("a", None, Level::High)], false, all(None, no, no)),
+            (vec![behavior("b", Some(true), Level::High)], true, all(None, None, yes)),
+            (vec![behavior("b", Some(true), Level::High)], false, all(None, None, None)),
         ] {
-            let drift = declared.drift(&current, rejected);
+            let drift = declared.drift(&current, is_whole);
             let [behavior] = drift.declared.as_slice() else { panic!("{drift:?}") };
             let found: Vec<_> =
                 DriftSetting::ALL.map(|setting| (setting, behavior.is_drifted(setting))).into();
-            assert_eq!(found, wanted, "{current:?}, {rejected} rejected");
+            assert_eq!(found, wanted, "{current:?}, whole: {is_whole}");
             let is_drifted = wanted.iter().any(|(_, is_drifted)| *is_drifted == yes);
             assert_eq!(drift.drifted().count(), usize::from(is_drifted), "{current:?}");
         }
@@ -179,7 +181,7 @@ mod tests {
     fn a_behavior_that_is_not_declared_is_no_drift_and_is_listed() {
         let declared = baseline(&[("b", true, Level::Low), ("d", false, Level::Medium)]);
         let current = ["c", "b", "a"].map(|id| behavior(id, Some(true), Level::Low));
-        let drift = declared.drift(&current, 0);
+        let drift = declared.drift(&current, true);
         let ids: Vec<&str> = drift.declared.iter().map(|behavior| behavior.id.as_str()).collect();
         let drifted: Vec<_> =
             drift.drifted().map(|behavior| (behavior.id.as_str(), behavior.drifted().collect())).collect();

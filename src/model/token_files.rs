@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// How many files with problems the log, the answer to a reload and `check` name. The others are counted.
+pub(crate) const NAMED: usize = 10;
+
 /// The files in the directory of tokens, of the accounts of all shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenFiles {
@@ -40,9 +43,9 @@ pub(crate) enum TokenFileResult {
 }
 
 impl TokenFiles {
-    /// Whether the directory has no file.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.used == 0 && self.problems.is_empty()
+    /// Whether the directory has no file with the name of an account.
+    pub(crate) fn names_no_account(&self) -> bool {
+        self.used == 0 && self.problems.iter().all(|problem| problem.result == TokenFileResult::BadName)
     }
 
     /// How many files there are with this result.

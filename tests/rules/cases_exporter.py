@@ -547,6 +547,11 @@ def token_files() -> list[Case]:
             {30: who},
         ),
         case("a directory without files fires", {files("used"): hold(0, 60)}, {30: who}),
+        case(
+            "one shard of two without files fires",
+            {files("used"): hold(40, 60), files("used", "b:10069"): hold(0, 60)},
+            {30: who},
+        ),
         case("files that are used are quiet", {files("used"): hold(40, 60), files("unusable"): hold(0, 60)}, {30: []}),
     ]
 

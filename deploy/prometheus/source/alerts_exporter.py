@@ -342,8 +342,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             description="""
             When the exporter {{ $labels.instance }} last read its configuration, the baseline of
             {{ printf "%.0f" $value }} of its accounts could not be read or had mistakes. Their behaviors are compared
-            with the baseline that was read before, or with none since the start, so no missing alert about a drift is
-            good news. The log and the live page name the file and the first mistake; the command finds all of them.
+            with the baseline that was read before, or with none since the start, so the absence of an
+            alert about a drift does not mean that nothing drifted. The log and the live page name the file and the first mistake; the command finds all of them.
             Correct the file and reload the configuration.
             """,
             command="zt-risk-exporter check --offline",
@@ -353,13 +353,13 @@ def state_alerts(s: Settings) -> list[Alert]:
         Alert(
             name="ZtRiskExporterTokenFiles",
             severity=WARNING,
-            # All shards look at the same directory.
+            # Each shard looks at the same directory, but may have it mounted or not.
             expr="""
             max by (job) (
               sum by (job, instance) (zt_risk_exporter_token_files{result!="used"})
             ) > 0
             or
-            max by (job) (zt_risk_exporter_token_files{result="used"}) == 0
+            min by (job) (zt_risk_exporter_token_files{result="used"}) == 0
             """,
             for_duration=str(s.reload_for),
             summary="Token files of {{ $labels.job }} cannot be used, or there are none.",

@@ -68,7 +68,7 @@ impl Account {
 
     fn drift(&self) -> Option<Drift> {
         let (baseline, behaviors) = (self.baseline.as_ref()?, self.behaviors.as_ref()?);
-        Some(baseline.drift(behaviors, self.unreadable_behaviors))
+        Some(baseline.drift(behaviors, self.behaviors_are_whole))
     }
 
     fn behavior_statuses(&self, behaviors: &[Behavior]) -> Vec<BehaviorStatus> {

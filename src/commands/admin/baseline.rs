@@ -81,41 +81,59 @@ fn key(id: &str) -> String {
     if is_plain && id != "null" { id.to_owned() } else { serde_json::Value::from(id).to_string() }
 }
 
-/// The behaviors that differ.
-///
-/// # Errors
-/// A declared behavior does not exist, or Cloudflare does not say whether it is enabled. `behaviors` are those that exist.
-pub(super) fn differences(drift: &Drift, behaviors: &[Behavior]) -> Result<Vec<Difference>, Failure> {
-    let (mut unknown, mut unreadable, mut differing) = (Vec::new(), Vec::new(), Vec::new());
-    for behavior in &drift.declared {
-        let DeclaredBehavior { id, declared, current } = behavior;
-        match *current {
-            CurrentSetting::Missing | CurrentSetting::Unknown => unknown.push(id.as_str()),
-            CurrentSetting::Listed { enabled: None, .. } => unreadable.push(id.as_str()),
-            CurrentSetting::Listed { enabled: Some(enabled), level } => {
-                let now = BehaviorSetting { enabled, level };
-                if now != *declared {
-                    differing.push(Difference { id: id.clone(), now, wanted: *declared });
+/// What the declared behaviors are like now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Differences {
+    /// Those that differ.
+    pub(super) differing: Vec<Difference>,
+    /// The ids of those that do not exist.
+    pub(super) missing: Vec<String>,
+    /// The ids of those whose settings Cloudflare does not say.
+    pub(super) unreadable: Vec<String>,
+}
+
+impl Differences {
+    pub(super) fn new(drift: &Drift) -> Self {
+        let mut found = Self::default();
+        for DeclaredBehavior { id, declared, current } in &drift.declared {
+            match *current {
+                CurrentSetting::Missing => found.missing.push(id.clone()),
+                CurrentSetting::Unknown | CurrentSetting::Listed { enabled: None, .. } => {
+                    found.unreadable.push(id.clone());
+                }
+                CurrentSetting::Listed { enabled: Some(enabled), level } => {
+                    let now = BehaviorSetting { enabled, level };
+                    if now != *declared {
+                        found.differing.push(Difference { id: id.clone(), now, wanted: *declared });
+                    }
                 }
             }
         }
+        found
     }
-    match (unknown.as_slice(), unreadable.as_slice()) {
-        ([], []) => Ok(differing),
-        ([], unreadable) => Err(without_setting(unreadable)),
-        (unknown, _) => Err(Failure::Usage(unknown_ids(unknown, behaviors))),
+
+    /// Those that differ, which can be changed.
+    ///
+    /// # Errors
+    /// A declared behavior does not exist, or its settings are not known. `behaviors` are those that exist.
+    pub(super) fn changeable(self, behaviors: &[Behavior]) -> Result<Vec<Difference>, Failure> {
+        match (self.missing.as_slice(), self.unreadable.as_slice()) {
+            ([], []) => Ok(self.differing),
+            ([], unreadable) => Err(without_setting(unreadable)),
+            (missing, _) => Err(Failure::Usage(unknown_ids(missing, behaviors))),
+        }
     }
 }
 
 /// What is wrong with ids that no behavior has.
-pub(super) fn unknown_ids(ids: &[&str], behaviors: &[Behavior]) -> String {
+pub(super) fn unknown_ids(ids: &[String], behaviors: &[Behavior]) -> String {
     let known = listed(behaviors.iter().map(|behavior| behavior.id.as_str()));
-    format!("no such behavior: {}; the behaviors are: {known}", listed(ids.iter().copied()))
+    format!("no such behavior: {}; the behaviors are: {known}", listed(ids.iter().map(String::as_str)))
 }
 
 /// The error for behaviors that Cloudflare does not say of whether they are enabled.
-pub(super) fn without_setting(ids: &[&str]) -> Failure {
-    let ids = listed(ids.iter().copied());
+pub(super) fn without_setting(ids: &[String]) -> Failure {
+    let ids = listed(ids.iter().map(String::as_str));
     Failure::Runtime(format!("cloudflare does not say whether {ids} is enabled; nothing was changed"))
 }
 
@@ -166,6 +184,7 @@ impl Stage {
 struct Document<'a> {
     account: &'a str,
     differences: Vec<Shown<'a>>,
+    missing: &'a [String],
     undeclared: &'a [String],
     outcome: &'static str,
 }
@@ -179,8 +198,14 @@ struct Shown<'a> {
     risk_level_wanted: &'static str,
 }
 
-/// The differences. The baseline does not have the `undeclared` behaviors.
-pub(super) fn sheet(account: &str, differences: &[Difference], undeclared: &[String], stage: Stage) -> Sheet {
+/// The differences. Cloudflare does not have the `missing` behaviors, and the baseline not the `undeclared` ones.
+pub(super) fn sheet(
+    account: &str,
+    differences: &[Difference],
+    missing: &[String],
+    undeclared: &[String],
+    stage: Stage,
+) -> Sheet {
     const COLUMNS: &[Column] = &[Column::new("ID"), Column::new("ENABLED"), Column::new("LEVEL")];
     const FIELDS: &[&str] = &["id", "enabled", "enabled_wanted", "risk_level", "risk_level_wanted"];
     let cells = |Difference { id, now, wanted }: &Difference| -> Vec<Cell> {
@@ -206,7 +231,7 @@ pub(super) fn sheet(account: &str, differences: &[Difference], undeclared: &[Str
         vec![shown.id.to_owned(), enabled, enabled_wanted, level, level_wanted]
     };
     let records = differences.iter().map(texts).collect();
-    let document = json(&Document { account, differences, undeclared, outcome: stage.as_str() });
+    let document = json(&Document { account, differences, missing, undeclared, outcome: stage.as_str() });
     Sheet { heading: format!("account {account}"), columns: COLUMNS, rows, fields: FIELDS, records, document }
 }
 
@@ -239,7 +264,7 @@ mod tests {
         let found = |id: &str, enabled, level| {
             let wanted: Baseline =
                 [(id.to_owned(), BehaviorSetting { enabled, level })].into_iter().collect();
-            differences(&wanted.drift(&now, 0), &now)
+            Differences::new(&wanted.drift(&now, true)).changeable(&now)
         };
         for ((id, enabled, level), text) in [
             (("a", true, Level::Low), None),
@@ -275,7 +300,7 @@ mod tests {
                      imp_travel: { enabled: true, risk_level: high }\n";
         assert!(text.starts_with(first), "{text}");
         let baseline = parse_baseline(Path::new("b.yaml"), &text).unwrap();
-        let drift = baseline.drift(&all, 0);
+        let drift = baseline.drift(&all, true);
         assert_eq!((baseline.count(), drift.drifted().count()), (6, 0), "{text}");
         assert_eq!(drift.undeclared, ["odd", "silent"]);
     }

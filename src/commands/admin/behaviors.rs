@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::args::{self, BehaviorsAction, SetBehavior};
-use super::baseline::{self, Difference, Stage};
+use super::baseline::{self, Difference, Differences, Stage};
 use super::change_log::{Actor, Change, Operation, Outcome, lacks_result, record_accepted, record_failed};
 use super::{Failure, Report, listed, unreadable};
 use crate::app::logging::Colour;
@@ -19,6 +19,9 @@ use crate::commands::terminal::sheet::{Output, Sheet, json};
 use crate::commands::terminal::table::{Cell, Column};
 use crate::commands::terminal::{counted, printable};
 use crate::model::{Baseline, Behavior, BehaviorSetting, Drift, Level, Listing};
+
+/// Behaviors that no baseline has to declare.
+const UNDECLARED: &str = "not in the baseline";
 
 /// # Errors
 /// The behaviors cannot be read, an id does not exist, the change was not confirmed, or it was refused.
@@ -44,19 +47,26 @@ pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<R
             let found = read(session).await?;
             let setting = setting(set, &found.rows)?;
             let wanted: Baseline = [(set.id.clone(), setting)].into_iter().collect();
-            let differences = baseline::differences(&drift(&wanted, &found), &found.rows)?;
+            let differences = Differences::new(&drift(&wanted, &found)).changeable(&found.rows)?;
             change(session, confirmation, set.common.shared.output, differences, &[]).await
         }
         BehaviorsAction::Diff(diff) => {
-            let Compared { differences, undeclared, name } = compare(session, diff).await?;
-            let differs = format!("{} from {}", differ(differences.len()), printable(&name));
-            let failure = (!differences.is_empty()).then_some(Failure::Differs(differs));
-            let sheet = baseline::sheet(&session.alias, &differences, &undeclared, Stage::Found);
-            Ok(Report::found(sheet).remarking(remarks(&undeclared)).failing(failure))
+            let Compared { differences, undeclared, name, .. } = compare(session, diff).await?;
+            let Differences { differing, missing, unreadable } = differences;
+            let number = differing.len() + missing.len();
+            let differs = format!("{} from {}", differ(number), printable(&name));
+            let failure = (number > 0).then_some(Failure::Differs(differs));
+            let sheet = baseline::sheet(&session.alias, &differing, &missing, &undeclared, Stage::Found);
+            let remarks = remark("no such behavior", &missing)
+                .chain(remark("not compared, because their settings could not be read", &unreadable))
+                .chain(remark(UNDECLARED, &undeclared));
+            Ok(Report::found(sheet).remarking(remarks.collect()).failing(failure))
         }
         BehaviorsAction::Apply(apply) => {
             let confirmation = apply.consent.confirmation()?;
-            let Compared { differences, undeclared, name: _ } = compare(session, &apply.baseline).await?;
+            let Compared { differences, undeclared, behaviors, name: _ } =
+                compare(session, &apply.baseline).await?;
+            let differences = differences.changeable(&behaviors)?;
             let output = apply.baseline.common.shared.output;
             change(session, confirmation, output, differences, &undeclared).await
         }
@@ -69,9 +79,11 @@ async fn read(session: &Session) -> Result<Listing<Behavior>, Failure> {
 
 /// The behaviors beside a baseline.
 struct Compared {
-    differences: Vec<Difference>,
+    differences: Differences,
     /// The ids of the behaviors that the baseline does not have.
     undeclared: Vec<String>,
+    /// Those that exist.
+    behaviors: Vec<Behavior>,
     /// The file.
     name: String,
 }
@@ -80,34 +92,31 @@ async fn compare(session: &Session, args: &args::Baseline) -> Result<Compared, F
     let (wanted, name) = baseline::read(session, args.file.as_deref())?;
     let found = read(session).await?;
     let drift = drift(&wanted, &found);
-    Ok(Compared {
-        differences: baseline::differences(&drift, &found.rows)?,
-        undeclared: drift.undeclared,
-        name,
-    })
+    let differences = Differences::new(&drift);
+    Ok(Compared { differences, undeclared: drift.undeclared, behaviors: found.rows, name })
 }
 
 fn drift(wanted: &Baseline, found: &Listing<Behavior>) -> Drift {
-    wanted.drift(&found.rows, found.rejected)
+    wanted.drift(&found.rows, found.rejected == 0)
 }
 
 fn differ(number: usize) -> String {
     format!("{} {}", counted(number, "behavior"), if number == 1 { "differs" } else { "differ" })
 }
 
-fn remarks(undeclared: &[String]) -> Vec<String> {
-    let names = || listed(undeclared.iter().map(String::as_str));
-    let remark = (!undeclared.is_empty()).then(|| format!("not in the baseline: {}", names()));
-    remark.into_iter().collect()
+/// Says `what` about these ids, if there are any.
+fn remark(what: &str, ids: &[String]) -> impl Iterator<Item = String> {
+    let text = || format!("{what}: {}", listed(ids.iter().map(String::as_str)));
+    (!ids.is_empty()).then(text).into_iter()
 }
 
 /// The new setting of a behavior: the flags, and for the rest the current setting.
 fn setting(set: &SetBehavior, behaviors: &[Behavior]) -> Result<BehaviorSetting, Failure> {
     let Some(now) = behaviors.iter().find(|behavior| behavior.id == set.id) else {
-        return Err(Failure::Unclear(baseline::unknown_ids(&[&set.id], behaviors)));
+        return Err(Failure::Unclear(baseline::unknown_ids(std::slice::from_ref(&set.id), behaviors)));
     };
     let enabled = if set.enable || set.disable { Some(set.enable) } else { now.enabled };
-    let enabled = enabled.ok_or_else(|| baseline::without_setting(&[&set.id]))?;
+    let enabled = enabled.ok_or_else(|| baseline::without_setting(std::slice::from_ref(&set.id)))?;
     match set.level.unwrap_or(now.level) {
         Level::Unknown | Level::Unrecognized => {
             let text = format!(
@@ -128,9 +137,9 @@ async fn change(
     differences: Vec<Difference>,
     undeclared: &[String],
 ) -> Result<Report, Failure> {
-    let sheet = |stage| baseline::sheet(&session.alias, &differences, undeclared, stage);
+    let sheet = |stage| baseline::sheet(&session.alias, &differences, &[], undeclared, stage);
     if differences.is_empty() {
-        let mut remarks = remarks(undeclared);
+        let mut remarks: Vec<String> = remark(UNDECLARED, undeclared).collect();
         remarks.push("there is nothing to change".to_owned());
         return Ok(Report::found(sheet(Stage::NothingDone)).remarking(remarks));
     }
@@ -185,7 +194,8 @@ async fn change(
             ),
         })
     });
-    let report = Report::found(sheet(stage)).remarking(remarks(undeclared)).failing(failure);
+    let report =
+        Report::found(sheet(stage)).remarking(remark(UNDECLARED, undeclared).collect()).failing(failure);
     Ok(if stage == Stage::Done { report.done(made(&differences), "behaviors") } else { report })
 }
 
@@ -321,7 +331,11 @@ impl Catalogue {
     /// No behavior has this id.
     pub(super) fn knows(&self, id: &str) -> Result<(), Failure> {
         let known = self.behaviors.iter().any(|behavior| behavior.id == id);
-        if known { Ok(()) } else { Err(Failure::Unclear(baseline::unknown_ids(&[id], &self.behaviors))) }
+        if known {
+            Ok(())
+        } else {
+            Err(Failure::Unclear(baseline::unknown_ids(&[id.to_owned()], &self.behaviors)))
+        }
     }
 
     /// The id of the behavior that an event names `said`; `said` itself if no behavior has that name.

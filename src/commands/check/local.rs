@@ -11,7 +11,7 @@ use crate::cloudflare::SetupError;
 use crate::cloudflare::surroundings::{self, Anchors, Judged};
 use crate::commands::terminal::counted;
 use crate::config::{Account, BaselineFile, Error, Mistakes, Offline, Outline, TokensDir};
-use crate::model::token_files::TokenFiles;
+use crate::model::token_files::{NAMED, TokenFiles};
 use crate::web::{Checked, Summary};
 
 /// What is said of what is beside the configuration.
@@ -65,13 +65,21 @@ pub(super) fn token_files(files: &TokenFiles) -> Vec<Finding> {
     let mut findings: Vec<Finding> = files
         .problems
         .iter()
+        .take(NAMED)
         .map(|problem| Finding {
             remark: Some(problem.to_string()),
             ..Finding::new(Subject::TokenFiles, Verdict::Failed, problem.result.as_str().replace('_', " "))
         })
         .collect();
-    findings.push(match files.is_empty() {
-        true => Finding::new(Subject::TokenFiles, Verdict::Warning, format!("{directory} has no files")),
+    let others = files.problems.len().saturating_sub(NAMED);
+    if others > 0 {
+        let answer = format!("{others} more are not used as they are");
+        findings.push(Finding::new(Subject::TokenFiles, Verdict::Failed, answer));
+    }
+    findings.push(match files.names_no_account() {
+        true => {
+            Finding::new(Subject::TokenFiles, Verdict::Warning, format!("{directory} has no token files"))
+        }
         false => {
             Finding::new(Subject::TokenFiles, Verdict::Passed, format!("{} used in {directory}", files.used))
         }

@@ -100,10 +100,12 @@ pub(super) fn load(
             return Err(setting.refuse(&problem));
         }
     };
-    let (named, mut problems) = sort_out(&directory, names, listed);
+    let Sorted { named, own, mut problems } = sort_out(&directory, names, listed);
+    let (mut named, credentials) = choose(named, &mut problems, |path| identify(path, secrets, &mut files));
+    problems.extend(distinguish(&mut named, listed));
     let (mut accounts, mut unread) = (Vec::new(), Vec::new());
-    for Named { file, id, alias, path } in named {
-        match identify(&path, secrets, &mut files) {
+    for (Named { file, id, alias, path }, credential) in named.into_iter().zip(credentials) {
+        match credential {
             Ok(credential) => {
                 let credential = known.number(credential);
                 let same = |account: &&Account| account.credential == credential;
@@ -116,15 +118,14 @@ pub(super) fn load(
             Err(error) => {
                 // One result for each file: that it has no token is the worse one.
                 problems.retain(|problem| problem.file != file);
-                let (result, reason) = (TokenFileResult::Unusable, error.to_string());
-                problems.push(TokenFileProblem { file, result, reason });
+                problems.push(without_token(file, &error));
                 unread.push(Unread { id, alias, path, baseline: baseline.cloned() });
             }
         }
     }
     problems.sort_by(|one, other| one.file.cmp(&other.file));
     let renamed = problems.iter().filter(|problem| problem.result == TokenFileResult::DuplicateAlias).count();
-    let used = accounts.len() - renamed + own(listed, &directory);
+    let used = accounts.len() - renamed + own;
     let directory = TokensDir::Listed(TokenFiles { directory, used, problems });
     Ok(FoundAccounts { accounts, unread, directory, files })
 }
@@ -153,31 +154,31 @@ fn identify(path: &Path, secrets: Secrets, files: &mut Files) -> Result<Identifi
     read.map(Identification::Content)
 }
 
-/// How many of the listed accounts have their token in a file of this directory.
-fn own(listed: &[Account], directory: &Path) -> usize {
-    let parent = |account: &&Account| account.credentials.file().and_then(Path::parent) == Some(directory);
-    listed.iter().filter(parent).count()
+/// What is in a directory, by the names of its files.
+struct Sorted {
+    /// The files that are named like an account that is not listed, in the order of their names.
+    named: Vec<Named>,
+    /// How many files have the token of a listed account.
+    own: usize,
+    /// What is wrong with the other files.
+    problems: Vec<TokenFileProblem>,
 }
 
-/// The files that are named like an account, each with an alias that no other account has, in the order of their names; and what
-/// is wrong with others, or with their aliases. A listed account takes precedence over a file, and may itself have its token in one
-/// of these files.
-fn sort_out(
-    directory: &Path,
-    names: Vec<OsString>,
-    listed: &[Account],
-) -> (Vec<Named>, Vec<TokenFileProblem>) {
-    let mut named: Vec<Named> = Vec::new();
-    let mut problems = Vec::new();
+/// Sorts the files out by their names. A listed account takes precedence over a file, and may itself have its token in one of these
+/// files.
+fn sort_out(directory: &Path, names: Vec<OsString>, listed: &[Account]) -> Sorted {
+    let (mut named, mut own, mut problems) = (Vec::new(), 0, Vec::new());
     let mut refuse = |file: &str, result, reason| {
         problems.push(TokenFileProblem { file: file.to_owned(), result, reason });
     };
     let by_id: BTreeMap<&str, &Account> =
         listed.iter().map(|account| (account.id.as_str(), account)).collect();
-    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    let of_listed: BTreeSet<PathBuf> =
+        listed.iter().filter_map(|account| account.credentials.file()).map(real_path).collect();
     for name in names {
         let path = directory.join(&name);
-        if listed.iter().any(|account| account.credentials.file() == Some(&path)) {
+        if of_listed.contains(&real_path(&path)) {
+            own += 1;
             continue;
         }
         let Some((id, alias)) = name.to_str().and_then(account_of) else {
@@ -192,19 +193,58 @@ fn sort_out(
         if let Some(account) = by_id.get(id.as_str()) {
             let reason = format!("its account is listed under accounts, as {:?}", account.alias);
             refuse(&file, TokenFileResult::DuplicateAccount, reason);
-        } else if let Some(other) = files.get(&id) {
-            let reason = format!("the file {other:?} is of the same account");
-            refuse(&file, TokenFileResult::DuplicateAccount, reason);
         } else {
-            files.insert(id.clone(), file.clone());
             named.push(Named { file, id, alias, path });
         }
     }
-    problems.extend(distinguish(&mut named, listed));
-    (named, problems)
+    Sorted { named, own, problems }
 }
 
-/// The account that a file of this name has the token of: its id, and its alias.
+/// Where the file is, through all links. The path itself if the file cannot be reached.
+fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// The file of each account, with what `read` makes of it: the first one with a usable token, or the first one if none has.
+/// What is wrong with the others is added to `problems`.
+fn choose(
+    files: Vec<Named>,
+    problems: &mut Vec<TokenFileProblem>,
+    mut read: impl FnMut(&Path) -> Result<Identification, Error>,
+) -> (Vec<Named>, Vec<Result<Identification, Error>>) {
+    let mut chosen: Vec<Named> = Vec::new();
+    let mut contents: Vec<Result<Identification, Error>> = Vec::new();
+    let mut by_id: BTreeMap<String, usize> = BTreeMap::new();
+    for named in files {
+        let content = read(&named.path);
+        let Some(&at) = by_id.get(&named.id) else {
+            by_id.insert(named.id.clone(), chosen.len());
+            chosen.push(named);
+            contents.push(content);
+            continue;
+        };
+        match (&contents[at], content) {
+            (Err(error), Ok(content)) => {
+                problems.push(without_token(chosen[at].file.clone(), error));
+                (chosen[at], contents[at]) = (named, Ok(content));
+            }
+            (_, Err(error)) => problems.push(without_token(named.file, &error)),
+            (Ok(_), Ok(_)) => problems.push(TokenFileProblem {
+                file: named.file,
+                result: TokenFileResult::DuplicateAccount,
+                reason: format!("the file {:?} is of the same account", chosen[at].file),
+            }),
+        }
+    }
+    (chosen, contents)
+}
+
+fn without_token(file: String, error: &Error) -> TokenFileProblem {
+    TokenFileProblem { file, result: TokenFileResult::Unusable, reason: error.to_string() }
+}
+
+/// The account that a file of this name has the token of: its id, and its alias. An alias that looks like a token is none, because
+/// it would be a label.
 fn account_of(name: &str) -> Option<(String, String)> {
     let (id, alias) = match name.split_once('.') {
         Some((id, alias)) => (id, Some(alias)),
@@ -212,11 +252,16 @@ fn account_of(name: &str) -> Option<(String, String)> {
     };
     let id = is_id(id).then(|| id.to_ascii_lowercase())?;
     let alias = alias.map_or_else(|| id.clone(), str::to_owned);
-    is_alias(&alias).then_some((id, alias))
+    (is_alias(&alias) && !looks_like_token(&alias)).then_some((id, alias))
+}
+
+fn looks_like_token(text: &str) -> bool {
+    let is_of_token = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+    text.len() > LONGEST_SHOWN && text.chars().all(is_of_token)
 }
 
 /// Gives each account that has the alias of another one an alias that ends with digits of its id. This does not depend on the
-/// order of the files, so a new file never takes an alias from an account without a word about it.
+/// order of the files, so an account that was there before gets such an alias too when another one with its alias comes.
 fn distinguish(named: &mut [Named], listed: &[Account]) -> Vec<TokenFileProblem> {
     let mut uses: BTreeMap<String, usize> = BTreeMap::new();
     let aliases = listed.iter().map(|account| &account.alias).chain(named.iter().map(|file| &file.alias));

@@ -28,7 +28,7 @@ fn names_are_judged_and_a_directory_that_is_elsewhere_is_left_out() {
 
     fs::create_dir(&tokens).unwrap();
     let (code, document) = place.json(&[]);
-    let (answer, remark) = shown("tokens has no files");
+    let (answer, remark) = shown("tokens has no token files");
     assert_eq!((code, of_token_files(&document)), (Some(0), vec![("warning".to_owned(), answer, remark)]));
 
     // The first file is not read, so nobody sees that it has no token.

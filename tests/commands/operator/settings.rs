@@ -95,6 +95,7 @@ fn a_difference_from_the_baseline_exits_with_3_until_it_is_applied() {
                 "id": "imp_travel", "enabled": true, "enabled_wanted": false, "risk_level": "high",
                 "risk_level_wanted": "low",
             }],
+            "missing": [],
             "undeclared": undeclared,
             "outcome": outcome,
         })
@@ -132,7 +133,6 @@ fn an_unknown_behavior_is_refused_with_the_known_ones() {
                  high_risk_domain, imp_travel, malicious_file, security_domain, sentinel_one\n";
     for (code, arguments, said) in [
         (4, &["behaviors", "set", "nonsense", "--disable", "--yes"][..], known),
-        (2, &["behaviors", "diff", unknown], known),
         (2, &["behaviors", "apply", unknown, "--yes"], known),
         (4, &["users", "--behavior", "nonsense"], known),
         (
@@ -158,6 +158,27 @@ fn an_unknown_behavior_is_refused_with_the_known_ones() {
         assert!(ended.err.contains(said), "{arguments:?}: {}", ended.err);
     }
     assert_eq!(rig.requests("PUT"), 0);
+}
+
+#[test]
+fn a_declared_behavior_that_does_not_exist_is_a_difference_beside_the_others() {
+    let rig = Rig::new();
+    let text =
+        "high_dlp: { enabled: false, risk_level: medium }\nnonsense: { enabled: true, risk_level: low }\n";
+    let file = rig.file("baseline.yaml", text);
+    let file = file.to_str().unwrap();
+    let diff = rig.run(&["behaviors", "diff", file]);
+    let table = "ID        ENABLED        LEVEL\nhigh_dlp  true -> false  medium\n";
+    assert_eq!((diff.code, diff.out), (Some(3), format!("account {ACCOUNT}\n{table}")));
+    assert!(diff.err.starts_with("zt-risk-exporter: no such behavior: nonsense\n"), "{}", diff.err);
+    assert!(
+        diff.err.ends_with(&format!("zt-risk-exporter: 2 behaviors differ from {file}\n")),
+        "{}",
+        diff.err
+    );
+    let document: Value =
+        serde_json::from_str(&rig.run(&["behaviors", "diff", file, "--output", "json"]).out).unwrap();
+    assert_eq!(document["missing"], json!(["nonsense"]));
 }
 
 #[test]

@@ -148,3 +148,52 @@ fn a_start_with_a_baseline_that_cannot_be_used_watches_the_users_and_takes_up_th
     declare(&home, DECLARED);
     until_drifted(&mut exporter, "first", &["high_dlp enabled"]);
 }
+
+#[test]
+fn a_baseline_of_a_refused_configuration_is_not_said_to_be_in_use() {
+    let (world, home) = (World::start(), Home::empty());
+    let first = Listed::new(0, "first", "t0");
+    declare(&home, "imp_travel:\n");
+    let mut exporter = start(&world, &home, &[first], &with_baseline(FAST));
+    exporter.until("the users are read", up("first"));
+    declare(&home, DECLARED);
+    home.configure(&world.config(
+        &home,
+        &[first],
+        &format!("{}\nlog: {{ format: json }}", with_baseline(FAST)),
+    ));
+    assert_eq!(exporter.reload(), (500, "a change of log.format needs a restart".to_owned()));
+    let scrape = exporter.scrape().expect("a scrape");
+    assert_eq!((readable(&scrape, "first"), drifted(&scrape, "first")), (Some(0.0), None), "{scrape}");
+    home.configure(&world.config(&home, &[first], &with_baseline(FAST)));
+    assert_eq!(exporter.reload(), (200, "the baseline of account \"first\" changed".to_owned()));
+    let scrape = until_drifted(&mut exporter, "first", &[]);
+    assert_eq!(readable(&scrape, "first"), Some(1.0), "{scrape}");
+}
+
+#[test]
+fn a_baseline_of_an_account_whose_token_file_cannot_be_used_either_fails_a_reload() {
+    let (world, home) = (World::start(), Home::empty());
+    let tokens = home.path().join("tokens");
+    fs::create_dir(&tokens).expect("a directory");
+    let file = tokens.join(format!("{}.first", id(0)));
+    fs::write(&file, "t0").expect("a file");
+    declare(&home, DECLARED);
+    let rest = format!("{}\naccounts_from: {{ tokens_dir: tokens }}", with_baseline(FAST));
+    let mut exporter = start(&world, &home, &[], &rest);
+    until_drifted(&mut exporter, "first", &[]);
+    fs::write(&file, "").expect("a file");
+    declare(&home, "imp_travel: nonsense\n");
+    let (status, reason) = exporter.reload();
+    assert!(status == 500 && reason.contains("imp_travel is a single value"), "{status} {reason}");
+    let scrape = exporter.scrape().expect("a scrape");
+    assert_eq!(
+        (readable(&scrape, "first"), drifted(&scrape, "first")),
+        (Some(0.0), Some(vec![])),
+        "{scrape}"
+    );
+    declare(&home, "imp_travel: { enabled: false, risk_level: high }\n");
+    assert_eq!(exporter.reload().0, 200);
+    let scrape = until_drifted(&mut exporter, "first", &["imp_travel enabled"]);
+    assert_eq!(readable(&scrape, "first"), Some(1.0), "{scrape}");
+}

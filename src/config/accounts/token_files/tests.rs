@@ -57,7 +57,7 @@ fn accounts(config: &Config) -> Vec<(&str, &str, usize, f64)> {
 #[test]
 fn a_name_says_which_account_a_file_is_of() {
     let upper = "ABCDEF0123456789ABCDEF0123456789";
-    let longest = "x".repeat(64);
+    let longest = format!("{} {}", "x".repeat(31), "y".repeat(32));
     for (name, wanted) in [
         (ONE.to_owned(), Some((ONE, ONE))),
         (format!("{ONE}.acme"), Some((ONE, "acme"))),
@@ -142,6 +142,72 @@ fn a_file_that_cannot_be_used_is_named_and_concerns_no_other() {
 }
 
 #[test]
+fn the_first_file_of_an_account_that_has_a_token_is_used() {
+    let files = [ONE.to_owned(), format!("{ONE}.acme"), format!("{ONE}.bak"), format!("{ONE}.new")];
+    let [plain, acme, bak, new] = files.each_ref().map(String::as_str);
+    let same =
+        |file: &str| format!("token file {file:?} is not used: the file {acme:?} is of the same account");
+    let empty =
+        |file: &str| format!("token file {file:?} is not used: the content of tokens/{file} is empty");
+    let place = Place::new(&[(plain, ""), (acme, "a"), (bak, "b"), (new, "")]);
+    let config = place.load("").unwrap();
+    assert_eq!(accounts(&config), [(ONE, "acme", 0, 0.25)]);
+    assert_eq!(place.problems(&config), [empty(plain), same(bak), empty(new)]);
+    assert!(config.unread.is_empty());
+    // If none has, the account is said to have no token, once.
+    place.write(acme, "");
+    place.write(bak, "");
+    let config = place.load("").unwrap();
+    assert_eq!(place.problems(&config), [plain, acme, bak, new].map(empty));
+    assert_eq!(config.unread.iter().map(|unread| unread.alias.as_str()).collect::<Vec<_>>(), [ONE]);
+}
+
+#[test]
+fn an_alias_that_looks_like_a_token_is_none() {
+    let token = "v1abcdefghijklmnopqrstuvwxyz0123456789abc";
+    let readable = "the account of the branch in Lower Saxony";
+    assert_eq!((token.len(), readable.len()), (41, 41));
+    let place = Place::new(&[(&format!("{ONE}.{token}"), "a"), (&format!("{TWO}.{readable}"), "b")]);
+    let config = place.load("").unwrap();
+    assert_eq!(accounts(&config), [(TWO, readable, 0, 0.25)]);
+    let [problem] = &*place.problems(&config) else { panic!("one problem") };
+    assert!(
+        problem.starts_with("token file \"11111111... (74 characters)\" is not used: its name "),
+        "{problem}"
+    );
+}
+
+#[test]
+fn an_unusable_file_moves_no_account_to_another_shard() {
+    let same = [(ONE, "same"), (TWO, "same"), (THREE, "same")];
+    let place = Place::new(&same);
+    let shards = |before: Option<&[Config]>| -> Vec<Config> {
+        let shard = |index: usize| {
+            let config = place.load(&format!("shard: {{ index: {index}, total: 8 }}")).unwrap();
+            before.and_then(|before| config.keeping(&before[index])).unwrap_or(config)
+        };
+        (0..8).map(shard).collect()
+    };
+    let ids = |shards: &[Config]| -> Vec<Vec<String>> {
+        let ids = |config: &Config| {
+            let mut ids: Vec<_> = config.accounts.iter().map(|account| account.id.clone()).collect();
+            ids.sort_unstable();
+            ids
+        };
+        shards.iter().map(ids).collect()
+    };
+    let good = shards(None);
+    let together = ids(&good).into_iter().find(|ids| !ids.is_empty()).unwrap();
+    assert_eq!(together, [ONE, TWO, THREE]);
+    // The lowest id names the group of accounts with one token.
+    place.write(ONE, "");
+    assert_ne!(ids(&shards(None)), ids(&good), "a start cannot know it, and this test needs such ids");
+    let kept = shards(Some(&good));
+    assert_eq!(ids(&kept), ids(&good));
+    assert_eq!(ids(&shards(Some(&kept))), ids(&good), "and after another reload");
+}
+
+#[test]
 fn a_listed_account_takes_precedence_and_may_have_its_token_in_the_directory() {
     let place = Place::new(&[(ONE, "a"), (&format!("{TWO}.two"), "b"), (THREE, "c")]);
     let listed = format!(
@@ -153,6 +219,11 @@ fn a_listed_account_takes_precedence_and_may_have_its_token_in_the_directory() {
     let wanted =
         format!("token file \"{ONE}\" is not used: its account is listed under accounts, as \"one\"");
     assert_eq!(place.problems(&config), [wanted]);
+    assert_eq!(config.token_files.as_ref().unwrap().used, 2);
+    // The same file, by another path.
+    symlink(place.path("tokens"), place.path("linked")).unwrap();
+    let config = place.load(&listed.replace(" tokens/", " linked/../linked/")).unwrap();
+    assert_eq!(place.problems(&config).len(), 1);
     assert_eq!(config.token_files.as_ref().unwrap().used, 2);
 }
 
@@ -223,7 +294,7 @@ fn an_alias_that_others_have_stays_within_its_length_and_is_never_taken_twice() 
 fn a_directory_that_cannot_be_listed_is_a_mistake_and_an_empty_one_is_none() {
     let place = Place::new(&[]);
     let config = place.load("").unwrap();
-    assert!(config.accounts.is_empty() && config.token_files.unwrap().is_empty());
+    assert!(config.accounts.is_empty() && config.token_files.unwrap().names_no_account());
     fs::remove_dir(place.path("tokens")).unwrap();
     for why in ["No such file or directory (os error 2)", "Not a directory (os error 20)"] {
         let told = place.load("").unwrap_err().to_string();
@@ -290,6 +361,10 @@ fn a_directory_that_has_become_empty_is_told_from_one_that_always_was_and_from_a
     let full = place.load("").unwrap();
     fs::remove_file(place.path("tokens").join(ONE)).unwrap();
     let empty = place.load("").unwrap();
+    place.write("README", "");
+    let stray = place.load("").unwrap();
+    place.write(ONE, "");
+    let unusable = place.load("").unwrap();
     let mut other = full.clone();
     let files =
         TokenFiles { directory: "elsewhere".into(), ..TokenFiles::clone(full.token_files.as_ref().unwrap()) };
@@ -297,7 +372,11 @@ fn a_directory_that_has_become_empty_is_told_from_one_that_always_was_and_from_a
     let listed = Config { token_files: None, ..full.clone() };
     for (what, now, before, wanted) in [
         ("it has become empty", &empty, &full, true),
+        ("only a file that is not of an account is left", &stray, &full, true),
+        ("the last file of an account is gone", &stray, &unusable, true),
+        ("a file of an account is left", &unusable, &full, false),
         ("it was empty", &empty, &empty, false),
+        ("it had no file of an account", &empty, &stray, false),
         ("it is not empty", &full, &full, false),
         ("another one is named", &empty, &other, false),
         ("none was named", &empty, &listed, false),
