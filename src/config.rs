@@ -13,6 +13,7 @@ mod canonical;
 mod declared;
 mod directory;
 mod error;
+mod feed;
 mod files;
 mod flags;
 pub(crate) mod keys;
@@ -44,6 +45,7 @@ pub(crate) use baseline::parse as parse_baseline;
 pub(crate) use declared::{Offline, Outline, Outlined};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
+pub use feed::Feed;
 pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
@@ -62,6 +64,7 @@ use crate::store;
 use accounts::Unread;
 use addresses::Addresses;
 use declared::{Declared, Naming};
+use feed::DeclaredFeed;
 use reading::Reading;
 use secret_files::Secrets;
 use sources::Layers;
@@ -106,6 +109,8 @@ pub struct Config {
     pub users: Users,
     /// The state file; without one nothing survives a restart.
     pub state: Option<store::Settings>,
+    /// The feed, if there is one.
+    pub feed: Option<Feed>,
     /// The HTTP server.
     pub web: Web,
     /// The log.
@@ -296,27 +301,23 @@ impl Config {
         let layers = Layers::load(flags, environment, accepted, &mut mistakes);
         let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let config = layers.map(|layers| {
-            let Declared {
-                local,
-                base_url,
-                limit,
-                naming,
-                shard,
-                accounts,
-                credentials,
-                baselines,
-                unread,
-                tokens_dir,
-                token_files,
-                mut warnings,
-            } = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
+            let declared = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
+            let Declared { local, base_url, limit, naming, feed, .. } = declared;
+            let Declared { shard, accounts, credentials, baselines, unread, .. } = declared;
+            let Declared { tokens_dir, token_files, mut warnings, .. } = declared;
             let mut files = layers.files.clone();
             outline.baselines = baselines.all();
             files.append(baselines.files);
             files.append(token_files);
             files.extend(naming.as_ref().and_then(Naming::key_file));
+            files.extend(feed.iter().flatten().find_map(DeclaredFeed::key_file));
             warnings.extend(naming.as_ref().and_then(Naming::warning));
             let identity = naming.and_then(|naming| mistakes.note(naming.policy()));
+            let feed = feed.and_then(|feed| match (feed, &identity) {
+                (None, _) => Some(None),
+                (Some(feed), Some(identity)) => mistakes.note(feed.with_key(identity)).map(Some),
+                (Some(_), None) => None,
+            });
             let Local { intervals, state, web, log, auto_reload } = local?;
             let (accounts, others) = shard?.divide(accounts);
             Some(Self {
@@ -329,6 +330,7 @@ impl Config {
                 intervals,
                 users: Users { limit: limit?, identity: identity? },
                 state,
+                feed: feed?,
                 web,
                 log,
                 warnings,

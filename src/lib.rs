@@ -40,6 +40,7 @@
 //!   counted (`ledger`), and what is saved (`persist`).
 //! - [`config`]: reads the file, the environment and the flags, and checks the result.
 //! - [`metrics`]: declares every metric, and encodes and compresses the samples.
+//! - [`feed`]: writes each event, change of level and reset as one record for a SIEM, exactly once.
 //! - [`store`]: rows of bytes in one file that survives restarts, grouped by an id that it does not interpret.
 //! - [`cloudflare`]: the client: one method for each operation of the API, decoding, retries, and the request
 //!   budget (`limit`).
@@ -151,6 +152,8 @@ mod collector;
 mod commands;
 #[cfg(feature = "daemon")]
 mod config;
+#[cfg(feature = "daemon")]
+mod feed;
 #[cfg(feature = "daemon")]
 mod metrics;
 #[cfg(feature = "daemon")]

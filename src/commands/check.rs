@@ -100,6 +100,7 @@ impl Check {
         findings.extend(config.token_files.iter().flat_map(|files| local::token_files(files)));
         findings.extend(web.iter().flat_map(local::web));
         findings.extend(baselines);
+        findings.extend(config.feed.iter().flat_map(local::feed));
         findings.extend(setup::block_on(try_all(&config, &clock))?);
         Ok(Report::new(Mode::Online, findings).with_web(web))
     }

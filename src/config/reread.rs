@@ -94,6 +94,10 @@ impl Config {
             && before.expose_secret() != after.expose_secret()
         {
             differing.push(keys::HASH_KEY_FILE.path());
+        } else if let (Some(before), Some(after)) = (self.feed_key(), new.feed_key())
+            && before.expose_secret() != after.expose_secret()
+        {
+            differing.push(keys::HASH_KEY_FILE.path());
         }
         differing
     }
@@ -135,6 +139,14 @@ impl Config {
         let is_emptied =
             now.names_no_account() && !then.names_no_account() && now.directory == then.directory;
         is_emptied.then_some(&*now.directory)
+    }
+
+    /// The key that the records of the feed hash ids with.
+    fn feed_key(&self) -> Option<&SecretSlice<u8>> {
+        match self.feed.as_ref().map(|feed| &feed.identity) {
+            Some(IdentityPolicy::Hash { key }) => Some(key),
+            _ => None,
+        }
     }
 
     fn differing(&self, new: &Self, change: Change) -> Vec<SettingChange> {

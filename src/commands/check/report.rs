@@ -73,6 +73,8 @@ pub(super) enum Subject {
     Baseline,
     /// The state file.
     State,
+    /// Where the feed is written to.
+    Feed,
     /// The proxy that the environment names.
     Proxy,
     /// The trust anchors that the environment names.
@@ -92,6 +94,7 @@ impl Subject {
             Self::HashKey => "hash_key",
             Self::Baseline => "baseline",
             Self::State => "state",
+            Self::Feed => "feed",
             Self::Proxy => "proxy",
             Self::TrustAnchors => "trust_anchors",
             Self::Endpoint(resource) => resource.as_str(),
@@ -146,6 +149,7 @@ impl Finding {
             | Subject::HashKey
             | Subject::Baseline
             | Subject::State
+            | Subject::Feed
             | Subject::Proxy
             | Subject::TrustAnchors => None,
         }

@@ -1,0 +1,36 @@
+//! The formats of a line.
+
+use super::json;
+use super::record::Record;
+
+/// The longest line in bytes, with its newline: container runtimes split longer ones.
+pub(crate) const MAX_LINE: usize = 16 * 1_024;
+
+/// How a record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The exporter's own: flat JSON.
+    Json,
+}
+
+impl Format {
+    /// All formats, in the order of the manual.
+    pub(crate) const ALL: [Self; 1] = [Self::Json];
+
+    /// The word in the configuration.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+        }
+    }
+
+    /// The line of the record: JSON and a newline, without control characters, below [`MAX_LINE`].
+    pub(crate) fn encode(self, record: &Record) -> String {
+        let mut line = match self {
+            Self::Json => json::encode(record),
+        };
+        line.push('\n');
+        debug_assert!(line.len() < MAX_LINE, "a line of {} bytes", line.len());
+        line
+    }
+}
