@@ -118,8 +118,8 @@ fn files_come_go_and_change_and_one_that_cannot_be_used_concerns_its_account_alo
     let changes = reload(&mut exporter);
     for part in [
         "account \"third\" was added".to_owned(),
-        format!("the problem of token file {:?} is over", file(1, "second")),
-        "the problem of token file \"notes.txt\" is over".to_owned(),
+        format!("token file {:?} has no problem any more", file(1, "second")),
+        "token file \"notes.txt\" has no problem any more".to_owned(),
     ] {
         assert!(changes.split("; ").any(|change| change == part), "{part} in {changes}");
     }
