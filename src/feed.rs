@@ -3,10 +3,16 @@
 //! A [`record`] says what happened; a [`Format`] makes it one line. [`fields`] declares every field of the own format, which the
 //! manual and the schema are held against.
 
+mod ecs;
 pub(crate) mod fields;
 mod format;
 mod json;
+mod object;
+mod ocsf;
 pub(crate) mod record;
+#[cfg(test)]
+mod samples;
+mod sentence;
 mod text;
 
 pub(crate) use format::Format;

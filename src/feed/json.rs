@@ -144,16 +144,21 @@ impl Line<'_> {
 }
 
 /// RFC 3339, which has four digits for the year.
-fn date(time: Timestamp) -> String {
-    time.clamp(EARLIEST, LATEST).to_string()
+pub(super) fn date(time: Timestamp) -> String {
+    in_range(time).to_string()
 }
 
-fn level_or_none(level: Option<Level>) -> &'static str {
+/// The time, or the nearest that RFC 3339 can write.
+pub(super) fn in_range(time: Timestamp) -> Timestamp {
+    time.clamp(EARLIEST, LATEST)
+}
+
+pub(super) fn level_or_none(level: Option<Level>) -> &'static str {
     level.map_or(NO_LEVEL, Level::as_str)
 }
 
 /// A text that Cloudflare said; `None` if it said nothing.
-fn text(text: &str) -> Option<String> {
+pub(super) fn text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| short(text))
 }
 
