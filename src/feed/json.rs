@@ -143,12 +143,15 @@ impl Line<'_> {
     }
 }
 
-/// RFC 3339, which has four digits for the year.
+/// RFC 3339, always with milliseconds: programs that read the feed take one pattern for all times, and texts sort like times.
 pub(super) fn date(time: Timestamp) -> String {
-    in_range(time).to_string()
+    let millis = in_range(time).millis();
+    let whole = Timestamp::from_seconds(millis.div_euclid(1_000)).to_string();
+    let whole = whole.strip_suffix('Z').expect("a time ends with its zone");
+    format!("{whole}.{:03}Z", millis.rem_euclid(1_000))
 }
 
-/// The time, or the nearest that RFC 3339 can write.
+/// The time, or the nearest that RFC 3339 can write, which has four digits for the year.
 pub(super) fn in_range(time: Timestamp) -> Timestamp {
     time.clamp(EARLIEST, LATEST)
 }
