@@ -5,6 +5,7 @@
 
 mod ecs;
 pub(crate) mod fields;
+mod follow;
 mod format;
 mod json;
 mod object;
@@ -15,4 +16,5 @@ mod samples;
 mod sentence;
 mod text;
 
+pub(crate) use follow::Follower;
 pub(crate) use format::Format;
