@@ -32,7 +32,8 @@ def requirements(panels: list[dict[str, Any]]) -> list[dict[str, str]]:
     """What Grafana needs to show these panels."""
     kinds = sorted({panel["type"] for panel in panels} - {"row"})
     needed = [{"type": "grafana", "id": "grafana", "name": "Grafana", "version": GRAFANA}]
-    needed += [{"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"}]
+    sources = sorted({panel["datasource"]["type"] for panel in panels if "datasource" in panel})
+    needed += [{"type": "datasource", "id": kind, "name": kind.title(), "version": "1.0.0"} for kind in sources]
     return needed + [{"type": "panel", "id": kind, "name": kind, "version": ""} for kind in kinds]
 
 

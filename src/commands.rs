@@ -13,6 +13,7 @@ pub(crate) mod check;
 mod completions;
 mod demo;
 mod each_account;
+mod feed;
 mod healthcheck;
 mod input_file;
 mod man;
@@ -55,6 +56,8 @@ enum Command {
     #[command(flatten)]
     Admin(admin::Admin),
     #[command(subcommand)]
+    Feed(feed::Feed),
+    #[command(subcommand)]
     State(state::State),
     Completions(completions::Completions),
     Man(man::Man),
@@ -84,6 +87,7 @@ impl Cli {
             Command::Backfill(backfill) => backfill.run(),
             Command::Healthcheck(healthcheck) => healthcheck.run(),
             Command::Admin(admin) => admin.run(),
+            Command::Feed(feed) => feed.run(),
             Command::State(state) => state.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

@@ -224,8 +224,15 @@ def integrations(width: int, height: int) -> Any:
     )
 
 
-def frame(uid: str, title: str, description: str, panels: Sequence[Any], collapsed: Sequence[Any] = ()) -> Any:
-    """A dashboard with the common variables, links and annotations. Collapsed rows come last."""
+def frame(
+    uid: str,
+    title: str,
+    description: str,
+    panels: Sequence[Any],
+    collapsed: Sequence[Any] = (),
+    annotations: Sequence[Any] = (),
+) -> Any:
+    """A dashboard with the common variables, links and annotations, and its own. Collapsed rows come last."""
     link = builders.DashboardLink("Cloudflare user risk").type(d.DashboardLinkType.DASHBOARDS).tags([TAG])
     board = (
         builders.Dashboard(f"Cloudflare Zero Trust risk / {title}")
@@ -239,7 +246,7 @@ def frame(uid: str, title: str, description: str, panels: Sequence[Any], collaps
         .timezone("browser")
         .link(link.as_dropdown(False).include_vars(True).keep_time(True).icon("external link"))
         .variables(_variables())
-        .annotations(_annotations())
+        .annotations([*_annotations(), *annotations])
     )
     for panel in panels:
         board = board.with_row(panel) if isinstance(panel, builders.Row) else board.with_panel(panel)

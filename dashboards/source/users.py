@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from . import records
 from .kit import (
     BAD,
     COUNT,
@@ -269,4 +270,5 @@ def dashboard() -> Any:
         "Who is at risk, for how long, and how fast users are reset. Names appear if the exporter is configured to show"
         " them."
     )
-    return frame("zt-risk-users", "Users", text, panels)
+    board = frame("zt-risk-users", "Users", text, panels, [records.row()], [records.annotation()])
+    return board.with_variable(records.variable())

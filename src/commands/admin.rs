@@ -5,7 +5,7 @@
 //! and addresses. A change is shown, confirmed, sent once, and logged ([`change_log`]); the last line says what was done. At a
 //! terminal this line replaces the log.
 
-mod args;
+pub(super) mod args;
 mod baseline;
 mod behaviors;
 mod change_log;

@@ -113,9 +113,8 @@ impl Config {
 }
 
 fn format(setting: &Setting) -> Result<Format, Error> {
-    let words = Format::ALL.map(Format::as_str);
     let known = Format::ALL.into_iter().find(|format| format.as_str() == setting.text);
-    known.ok_or_else(|| setting.must_be(&words.join(" or ")))
+    known.ok_or_else(|| setting.must_be("json, ocsf or ecs"))
 }
 
 /// Reads the mode of a file in octal digits. The exporter itself must be able to read and write it.

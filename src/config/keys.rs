@@ -283,7 +283,7 @@ keys! {
     .file();
     FEED_STDOUT = Key::new("feed", "stdout", "Whether the records are written to standard output.")
     .default("false");
-    FEED_FORMAT = Key::new("feed", "format", "The format of a record: `json`.").default("json").reloads();
+    FEED_FORMAT = Key::new("feed", "format", "The format of a record: `json`, `ocsf` or `ecs`.").default("json").reloads();
     FEED_ROTATE = Key::new(
         "feed",
         "rotate_mib",

@@ -26,7 +26,7 @@ pub enum Value {
     Text,
     /// A text of the form `account:epoch:sequence`.
     RecordId,
-    /// RFC 3339 in UTC, with milliseconds if they are not 0.
+    /// RFC 3339 in UTC with milliseconds.
     Time,
     /// A whole number from 0.
     Number,

@@ -143,17 +143,25 @@ impl Line<'_> {
     }
 }
 
-/// RFC 3339, which has four digits for the year.
-fn date(time: Timestamp) -> String {
-    time.clamp(EARLIEST, LATEST).to_string()
+/// RFC 3339, always with milliseconds: programs that read the feed take one pattern for all times, and texts sort like times.
+pub(super) fn date(time: Timestamp) -> String {
+    let millis = in_range(time).millis();
+    let whole = Timestamp::from_seconds(millis.div_euclid(1_000)).to_string();
+    let whole = whole.strip_suffix('Z').expect("a time ends with its zone");
+    format!("{whole}.{:03}Z", millis.rem_euclid(1_000))
 }
 
-fn level_or_none(level: Option<Level>) -> &'static str {
+/// The time, or the nearest that RFC 3339 can write, which has four digits for the year.
+pub(super) fn in_range(time: Timestamp) -> Timestamp {
+    time.clamp(EARLIEST, LATEST)
+}
+
+pub(super) fn level_or_none(level: Option<Level>) -> &'static str {
     level.map_or(NO_LEVEL, Level::as_str)
 }
 
 /// A text that Cloudflare said; `None` if it said nothing.
-fn text(text: &str) -> Option<String> {
+pub(super) fn text(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| short(text))
 }
 

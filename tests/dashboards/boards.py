@@ -42,18 +42,25 @@ def panels(board: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield panel
 
 
+def targets(panel: dict[str, Any], source: str) -> list[dict[str, Any]]:
+    """The queries of a panel for this type of data source."""
+    return [one for one in panel.get("targets", []) if one["datasource"]["type"] == source]
+
+
 def variables(board: dict[str, Any]) -> list[dict[str, Any]]:
     return board["templating"]["list"]
 
 
 def queries(name: str, board: dict[str, Any]) -> Iterator[Query]:
-    """All queries of panels and annotations. Variables are not included, because Grafana reads them by another API."""
+    """The queries of panels and annotations for Prometheus. Grafana reads those of variables by another API."""
     for panel in panels(board):
-        for target in panel.get("targets", []):
+        for target in targets(panel, "prometheus"):
             min_interval = seconds(panel["interval"]) if "interval" in panel else 0
             instant = bool(target.get("instant"))
             yield Query(name, panel["title"], target["refId"], target["expr"], instant, min_interval)
     for annotation in board["annotations"]["list"]:
+        if annotation["datasource"]["type"] == "loki":
+            continue
         yield Query(name, annotation["name"], "", annotation["expr"], False, seconds(annotation["step"]))
 
 

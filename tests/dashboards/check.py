@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 HOUR, DAY = 3_600, 86_400
 SCREEN = 1_260  # pixels for panels on a screen of 1280
 
-KINDS = {"timeseries", "stat", "table", "text"}
+KINDS = {"timeseries", "stat", "table", "text", "logs"}
 # The documented options of the transformations in use, because the SDK does not check them.
 TRANSFORMATIONS = {
     "merge": set(),
@@ -104,8 +104,10 @@ def frame_errors(found: dict[str, dict[str, Any]]) -> list[str]:
                 wrong.append(f"{name}: {key} is {board.get(key)!r}, not {wanted!r}")
         if "__inputs" in board or not board.get("__requires"):
             wrong.append(f"{name}: must have __requires and no __inputs")
-        if [one["name"] for one in boards.variables(board)] != ["datasource", "job", "instance", "account"]:
+        loki = ["loki"] if name == "users" else []
+        if [one["name"] for one in boards.variables(board)] != ["datasource", "job", "instance", "account", *loki]:
             wrong.append(f"{name}: unexpected variables")
+        wrong += [f"{name}: {text}" for text in asking_without_loki(board)]
         links = [one for one in board["links"] if one["tags"] and set(one["tags"]) <= set(board["tags"])]
         if not any(one["includeVars"] and one["keepTime"] for one in links):
             wrong.append(f"{name}: no link to the other dashboards that keeps variables and time")
@@ -113,6 +115,21 @@ def frame_errors(found: dict[str, dict[str, Any]]) -> list[str]:
         targets = re.findall(r'"/d/([\w-]+)\?', str(board).replace("'", '"'))
         wrong += [f"{name}: links to {uid}, which does not exist" for uid in targets if uid not in uids]
     return wrong
+
+
+def asking_without_loki(board: dict[str, Any]) -> list[str]:
+    """What asks Loki before somebody opens a row or enables an annotation, as not everybody has a Loki."""
+    shown = [one for one in board["panels"] if one["type"] != "row"]
+    wrong = [f"{one['title']} is not in a collapsed row" for one in shown if boards.targets(one, "loki")]
+    wrong += [
+        f"{one['title']} is not collapsed"
+        for one in board["panels"]
+        if one["type"] == "row"
+        and not one["collapsed"]
+        and any(boards.targets(panel, "loki") for panel in one.get("panels", []))
+    ]
+    marks = [one for one in board["annotations"]["list"] if one["datasource"]["type"] == "loki"]
+    return wrong + [f"{one['name']} is enabled" for one in marks if one["enable"]]
 
 
 def alarming_without_a_value(found: dict[str, dict[str, Any]]) -> list[str]:

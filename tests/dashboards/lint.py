@@ -12,10 +12,14 @@ import boards
 Board = dict[str, Any]
 Complaint = tuple[str, str]
 
-SOURCES = {"$datasource", "${datasource}"}
+SOURCES = {"prometheus": {"$datasource", "${datasource}"}, "loki": {"${loki}"}}
 UNITS = {value for name, value in vars(units).items() if name[:1].isupper() and isinstance(value, str)}
 WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right", "inf"}
 SELECTOR = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)\s*(?P<matchers>\{[^}]*\})?(?!\w|\s*\()")
+
+
+# A stream selector, filters of labels, and a format of the line.
+LOGQL = re.compile(r'\{(\w+=~?"[^"]+"(, )?)+\}( \| (\w+="[^"]+"|line_format `[^`]+`))*')
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -34,7 +38,7 @@ def selectors(expr: str) -> list[tuple[str, str, str]]:
 
 def _targets(board: Board) -> Iterator[tuple[str, str]]:
     for panel in boards.panels(board):
-        for target in panel.get("targets", []):
+        for target in boards.targets(panel, "prometheus"):
             yield panel["title"], target["expr"]
 
 
@@ -47,16 +51,16 @@ def _variable(board: Board, name: str, label: str) -> Iterator[Complaint]:
         for key, value in wanted.items():
             if one.get(key) != value:
                 yield "", f"{key} of the variable {name} is {one.get(key)!r}, not {value!r}"
-        if one["datasource"]["uid"] not in SOURCES:
+        if one["datasource"]["uid"] not in SOURCES["prometheus"]:
             yield "", f"the variable {name} does not use $datasource"
 
 
 def template_datasource(board: Board) -> Iterator[Complaint]:
     found = [one for one in boards.variables(board) if one["type"] == "datasource"]
-    if [(one["name"], one.get("label"), one["query"]) for one in found] != [
-        ("datasource", "Data source", "prometheus")
-    ]:
-        yield "", "there must be one data source variable `datasource` with the label `Data source`"
+    names = [(one["name"], one.get("label"), one["query"]) for one in found]
+    # The rule is about the first. Loki is optional.
+    if names[:1] != [("datasource", "Data source", "prometheus")] or names[1:] not in ([], [("loki", "Loki", "loki")]):
+        yield "", f"there must be a variable `datasource` with the label `Data source`, not {names}"
 
 
 def template_job(board: Board) -> Iterator[Complaint]:
@@ -87,8 +91,9 @@ def template_on_time_change_reload(board: Board) -> Iterator[Complaint]:
 def panel_datasource(board: Board) -> Iterator[Complaint]:
     for panel in boards.panels(board):
         for holder in (panel, *panel.get("targets", [])):
-            if panel["type"] != "text" and holder.get("datasource", {}).get("uid") not in SOURCES:
-                yield panel["title"], "does not use $datasource"
+            source = holder.get("datasource", {})
+            if panel["type"] != "text" and source.get("uid") not in SOURCES.get(source.get("type"), ()):
+                yield panel["title"], "does not use the variable of its data source"
 
 
 def panel_title_description(board: Board) -> Iterator[Complaint]:
@@ -106,7 +111,7 @@ def panel_units(board: Board) -> Iterator[Complaint]:
             if one["id"] == "unit"
         ]
         defaults = panel.get("fieldConfig", {}).get("defaults", {})
-        used = [*overridden, *([] if panel["type"] == "text" else [defaults.get("unit")])]
+        used = [*overridden, *([] if panel["type"] in ("text", "logs") else [defaults.get("unit")])]
         for unit in used:
             if unit not in UNITS:
                 yield panel["title"], f"{unit!r} is not a unit in Grafana"
@@ -121,10 +126,21 @@ def panel_no_targets(board: Board) -> Iterator[Complaint]:
 
 
 def target_logql(board: Board) -> Iterator[Complaint]:
+    # No parser of LogQL can be had here, so only the parts that the dashboards use are valid.
     for panel in boards.panels(board):
-        for target in panel.get("targets", []):
-            if target["datasource"]["type"] != "prometheus":
-                yield panel["title"], "has a query for another data source than Prometheus"
+        for target in boards.targets(panel, "loki"):
+            if not LOGQL.fullmatch(target["expr"]):
+                yield panel["title"], f"has a query of a new shape for Loki: {target['expr']}"
+    for annotation in board["annotations"]["list"]:
+        if annotation["datasource"]["type"] == "loki" and not LOGQL.fullmatch(annotation["expr"]):
+            yield "", f"{annotation['name']} has a query of a new shape for Loki: {annotation['expr']}"
+
+
+def target_logql_auto(board: Board) -> Iterator[Complaint]:
+    for panel in boards.panels(board):
+        for target in boards.targets(panel, "loki"):
+            if "[" in target["expr"] and "[$__auto]" not in target["expr"]:
+                yield panel["title"], "has a window other than [$__auto]"
 
 
 def target_promql(board: Board) -> Iterator[Complaint]:
@@ -180,8 +196,7 @@ RULES: dict[str, Callable[[Board], Iterator[Complaint]]] = {
     "panel-units-rule": panel_units,
     "panel-no-targets-rule": panel_no_targets,
     "target-logql-rule": target_logql,
-    # Covered by the rule before, because no dashboard uses Loki.
-    "target-logql-auto-rule": target_logql,
+    "target-logql-auto-rule": target_logql_auto,
     "target-promql-rule": target_promql,
     "target-rate-interval-rule": target_rate_interval,
     "target-job-rule": target_job,

@@ -362,7 +362,7 @@ fn known_level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["low", "medium", "high"]).map(|word| Level::from_word(&word))
 }
 
-fn listed_level() -> impl TypedValueParser<Value = Level> {
+pub(crate) fn listed_level() -> impl TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["low", "medium", "high", "unknown"]).map(|word| Level::from_word(&word))
 }
 

@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 use super::{Aim, AllAccounts, Goal, Latency, Plan, Verdict};
 use crate::app::logging::Colour;
 use crate::clock::duration;
+use crate::cloudflare::limit::WINDOW;
 use crate::commands::terminal;
 use crate::commands::terminal::sheet::{Output, csv, json as json_text};
 use crate::commands::terminal::table::{Cell, Column, Extent, Tone, table};
 use crate::commands::terminal::wrap::wrapped;
+
+/// Seconds in a day.
+const DAY: f64 = 86_400.0;
 
 /// The plan in this format. The lines of tables and prose are at most `width` columns wide.
 pub(super) fn render(plan: &Plan, output: Output, colour: Colour, width: Option<usize>) -> String {
@@ -76,7 +80,7 @@ fn tables(plan: &Plan, extent: Extent, colour: Colour, width: Option<usize>) -> 
         "{}\n\n{}\n{}\n\n{}",
         wrapped(&head, width),
         table(REQUESTS, &requests, extent, colour),
-        wrapped(&latency(plan), width),
+        wrapped(&format!("{}\n{}", latency(plan), feed(plan)), width),
         table(GOALS, &goals, extent, colour),
     )
 }
@@ -129,6 +133,7 @@ fn document(plan: &Plan) -> Value {
             "p99": seconds(p99),
             "bound": seconds(bound),
         })),
+        "feed_records_per_day": {"least": tidy(records(plan)), "most": tidy(2.0 * records(plan))},
         "requests_in_5m": Value::Object(requests.collect()),
         "goals": Value::Object(goals.collect()),
     })
@@ -164,6 +169,16 @@ fn latency(plan: &Plan) -> String {
         rounded(p99),
         rounded(bound)
     )
+}
+
+/// The records of a day in the feed, if each change is one event. It is one record, and the change of a level another.
+fn records(plan: &Plan) -> f64 {
+    plan.load.changes * (DAY / WINDOW.as_secs_f64())
+}
+
+fn feed(plan: &Plan) -> String {
+    let (least, most) = (number(records(plan)), counted(2.0 * records(plan), "record"));
+    format!("the feed has {least} to {most} in a day, if each change is one event")
 }
 
 fn meaning(plan: &Plan, aim: Aim) -> String {

@@ -38,7 +38,7 @@ fn event(details: Option<&str>) -> Content {
 fn rest(record: &Record) -> String {
     let line = Format::Json.encode(record);
     let head = format!(
-        "{{\"id\":\"{ACCOUNT}:1795219200250:7\",\"kind\":\"{}\",\"time\":\"2026-11-21T00:00:00Z\",\
+        "{{\"id\":\"{ACCOUNT}:1795219200250:7\",\"kind\":\"{}\",\"time\":\"2026-11-21T00:00:00.000Z\",\
          \"logged_time\":\"2026-11-21T00:00:31.042Z\",\"account\":\"prod\",\"account_id\":\"{ACCOUNT}\",\
          \"epoch\":1795219200250,\"sequence\":7",
         record.content.kind().as_str()
@@ -164,9 +164,9 @@ fn every_line_has_the_fields_that_the_table_declares_in_its_order_and_no_other()
 #[test]
 fn every_time_is_a_date_of_four_digits() {
     for (time, wanted) in [
-        (Timestamp::from_millis(1_795_219_200_250), "2026-11-21T00:00:00.25Z"),
+        (Timestamp::from_millis(1_795_219_200_250), "2026-11-21T00:00:00.250Z"),
         (Timestamp::from_millis(i64::MAX), "9999-12-31T23:59:59.999Z"),
-        (Timestamp::UNKNOWN, "0000-01-01T00:00:00Z"),
+        (Timestamp::UNKNOWN, "0000-01-01T00:00:00.000Z"),
     ] {
         assert_eq!(date(time), wanted);
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from chart_parts import (
     AUTHORIZATION,
@@ -20,6 +23,7 @@ from chart_parts import (
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 USER = "182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e"
+READER = Path(__file__).resolve().parents[3] / "deploy/feed/vector/values.yaml"
 ONE = {"accounts": [{"id": ACCOUNT, "alias": "acme"}]}
 VALUES: dict[str, dict[str, Any]] = {
     "one account": ONE,
@@ -322,6 +326,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "shards": 2,
         "web": {"configSecret": "web"},
     },
+    "a reader of the feed": ONE | yaml.safe_load(READER.read_text(encoding="utf-8")),
     "shards without a volume": ONE | {"shards": 2, "persistence": {"enabled": False}},
     "a custom volume": ONE
     | {

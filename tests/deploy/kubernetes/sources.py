@@ -113,6 +113,8 @@ def everything() -> dict[str, list[Object]]:
     found["protected shards of the base"] = base_with("sharded", "protected")
     found["the base on OpenShift"] = base_with("openshift")
     found["protected shards of the base on OpenShift"] = base_with("sharded", "protected", "openshift")
+    found["a reader of the feed"] = base_with("../feed/vector")
+    found["readers of the feeds of shards"] = base_with("sharded", "../feed/vector")
     found["a native sidecar"] = with_components("sidecar/native")
     found["a durable sidecar"] = with_components("sidecar/container", "sidecar/durable")
     found["a durable native sidecar"] = with_components("sidecar/native", "sidecar/durable")

@@ -1,4 +1,4 @@
-"""Parses the part of Alloy's syntax that config.alloy uses: blocks, attributes, strings, lists, objects, references."""
+"""Parses what deploy/ uses of Alloy's syntax: blocks, attributes, strings, numbers, lists, objects, references."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-TOKEN = re.compile(r'\s+|//[^\n]*|(?P<string>"(?:[^"\\]|\\.)*")|(?P<name>[A-Za-z_][\w.]*)|(?P<sign>[][{}=,])')
+TOKEN = re.compile(
+    r'\s+|//[^\n]*|(?P<string>"(?:[^"\\]|\\.)*")|(?P<name>[A-Za-z_][\w.]*)|(?P<number>\d+)|(?P<sign>[][{}=,])'
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Parser:
             return text[1:-1]
         if kind == "name":
             return Reference(text)
+        if kind == "number":
+            return int(text)
         assert text in ("[", "{"), f"found {text!r}, expected a value"
         items: list[Any] = []
         end = "]" if text == "[" else "}"
