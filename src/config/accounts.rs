@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::baseline::{BaselineFile, Baselines};
 use super::error::{Error, Mistakes};
 use super::keys::{self, Key};
-use super::secret_files::{CredentialSource, Secrets, readable_by_all, sendable, unusable};
+use super::secret_files::{CredentialSource, Secrets, sendable, some_readable_by_all, unusable};
 use super::sources::{Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
@@ -44,7 +44,7 @@ pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -
             };
             files.sort_unstable();
             files.dedup();
-            let readable = files.into_iter().filter_map(readable_by_all);
+            let readable = some_readable_by_all(&files);
             let warnings = variables::ignored(&layers.cloudflare).into_iter().chain(readable).collect();
             Loaded { accounts, credentials: credentials.contents(), baselines, warnings }
         }
