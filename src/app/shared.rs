@@ -15,6 +15,7 @@ use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{Now, Saved};
 use crate::collector::poller::{Connection, Parts, Saving};
 use crate::collector::schedule::REFUSED_INTERVAL;
+use crate::collector::shared_failures::SharedFailures;
 use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy};
 use crate::metrics::telemetry::Telemetry;
@@ -37,6 +38,7 @@ const SHORTEST_USER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) telemetry: Telemetry,
+    pub(super) failures: SharedFailures,
     pub(super) state: Option<State>,
     pub(super) tuning: Tuning,
     /// Where the API is. A change of the base URL needs a restart.
@@ -137,6 +139,7 @@ impl Shared {
             account,
             clock: self.clock.clone(),
             telemetry: self.telemetry.clone(),
+            failures: self.failures.clone(),
             saving: self
                 .state
                 .clone()
