@@ -44,6 +44,8 @@ pub use base_url::BASE_URL;
 pub use credentials::Credentials;
 pub use decode::{Bounds, Pii};
 pub use endpoint::Endpoint;
+#[cfg(feature = "daemon")]
+pub(crate) use error::without_ray;
 pub use error::{ApiError, Error, Kind, Limiter, MissingGrant, Outcome, ResponseInfo, SideEffect};
 pub use operation_limits::{Limits, OperationLimits};
 pub use options::Options;

@@ -2,7 +2,8 @@
 //!
 //! [`poller`] sends the requests, saves and publishes. [`account`] is pure and decides: it knows which users are listed
 //! ([`roster`]), whose events to read next ([`queue`], [`audit`]) and when ([`schedule`]), and which events were counted
-//! ([`ledger`]). [`persist`] converts all of it to rows for the store, and back.
+//! ([`ledger`]). [`persist`] converts all of it to rows for the store, and back. [`shared_failures`] knows which failures several
+//! accounts have in common.
 
 pub(crate) mod account;
 pub(crate) mod audit;
@@ -15,5 +16,6 @@ pub(crate) mod poller;
 pub(crate) mod queue;
 pub(crate) mod roster;
 pub(crate) mod schedule;
+pub(crate) mod shared_failures;
 pub(crate) mod top_users;
 pub(crate) mod user_label;

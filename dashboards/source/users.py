@@ -112,11 +112,11 @@ def _most_at_risk() -> Any:
         # All columns together fit into 1280 pixels.
         "User": flexible_column(315),
         "Name": column(110),
-        "E-mail address": column(245),
-        "Account": column(70),
+        "E-mail address": column(220),
+        "Account": flexible_column(110),
         "Level": column(72, USER_LEVEL_TEXTS),
         "Events": column(65),
-        **{title: properties(unit=DAYS, noValue="never", custom__width=104) for title in ages.values()},
+        **{title: properties(unit=DAYS, noValue="never", custom__width=99) for title in ages.values()},
         "Link": properties(
             links=[CLOUDFLARE], mappings=OPENS, custom__cellOptions={"type": "color-text"}, custom__width=55
         ),

@@ -39,7 +39,7 @@ impl Exporter {
         let ports = ports.into();
         let exposure = ports.exposure();
         let Ports { sockets, web, metrics_path } = ports;
-        let Shared { telemetry, clock, state, feed, .. } = shared;
+        let Shared { telemetry, failures, clock, state, feed, .. } = shared;
         if let (Some(feed), Some(sinks), Some(state)) = (&feed, sinks, &state) {
             sinks.start(feed, state, &clock)?;
         }
@@ -92,6 +92,7 @@ impl Exporter {
             }
         };
         let mut committer = tokio::spawn(committing);
+        let mut failure_log = tokio::spawn(liveness.watch(failures.clone().log(clock.clone())));
         let outputs = Outputs { exposition, demand, status };
         let publishing = publisher::run(published.clone(), outputs, telemetry, clock);
         let mut publisher = tokio::spawn(liveness.watch(publishing));
@@ -117,6 +118,7 @@ impl Exporter {
                     error = &mut polling => break Some(error),
                     _ = &mut reloader => break Some(Error::PartEnded("the reloader")),
                     _ = &mut committer => break Some(Error::PartEnded("the commits of the state file")),
+                    _ = &mut failure_log => break Some(Error::PartEnded("the log of shared failures")),
                     _ = &mut publisher => break Some(Error::PartEnded("the publisher")),
                     _ = &mut server => break Some(Error::PartEnded("the server")),
                 }
@@ -132,6 +134,8 @@ impl Exporter {
         // The server limits the time of its own drain.
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
         supervisor.shutdown().await;
+        failure_log.abort();
+        failures.log_all();
         committer.abort();
         if let Some(feed) = feed {
             feed.stop();

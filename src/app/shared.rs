@@ -16,6 +16,7 @@ use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{Now, Saved};
 use crate::collector::poller::{Connection, Parts, Saving};
 use crate::collector::schedule::REFUSED_INTERVAL;
+use crate::collector::shared_failures::SharedFailures;
 use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy};
 use crate::feed::hub::Feed;
@@ -40,6 +41,7 @@ const SHORTEST_USER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) telemetry: Telemetry,
+    pub(super) failures: SharedFailures,
     pub(super) state: Option<State>,
     pub(super) feed: Option<Feed>,
     pub(super) tuning: Tuning,
@@ -152,6 +154,7 @@ impl Shared {
             account,
             clock: self.clock.clone(),
             telemetry: self.telemetry.clone(),
+            failures: self.failures.clone(),
             saving: self
                 .state
                 .clone()

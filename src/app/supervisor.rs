@@ -333,6 +333,7 @@ impl Supervisor {
                 Some(())
             }
             Stage::Leaving => {
+                self.shared.failures.forget(&id);
                 if let Some(state) = &self.shared.state {
                     state.leave(&id);
                 }

@@ -360,4 +360,10 @@ impl fmt::Display for ResponseText<'_> {
     }
 }
 
+/// The text of an error without the CF-Ray id, which every answer has its own: the same cause has the same text.
+#[cfg(feature = "daemon")]
+pub(crate) fn without_ray(text: &str) -> &str {
+    text.split(", CF-Ray ").next().unwrap_or(text)
+}
+
 impl std::error::Error for Error {}

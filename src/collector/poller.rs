@@ -29,6 +29,7 @@ use crate::cloudflare::{Client, Credentials};
 use crate::collector::account::{Account, Fetch, Hold, Step};
 use crate::collector::credential_watch::CredentialWatch;
 use crate::collector::field_watch::FieldWatch;
+use crate::collector::shared_failures::SharedFailures;
 use crate::config::CredentialSource;
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{Resource, Snapshot};
@@ -61,6 +62,8 @@ pub(crate) struct Parts {
     pub clock: Clock,
     /// Counts what the poller does.
     pub telemetry: Telemetry,
+    /// What several accounts have in common is logged once.
+    pub failures: SharedFailures,
     /// Where the account is saved before its counts are published.
     pub saving: Option<Saving>,
     /// Receives the snapshots.

@@ -8,6 +8,7 @@ use futures_util::stream;
 use super::terminal::progress::Progress;
 use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
+use crate::cloudflare::without_ray;
 use crate::config::Account;
 
 /// The value of `--account` for all accounts. An account with this alias takes precedence.
@@ -58,17 +59,12 @@ pub(crate) async fn each<A, T>(
     done.into_values().collect()
 }
 
-/// The text of an error without the CF-Ray id, which every request has its own: the same cause has the same text.
-pub(crate) fn cause(text: &str) -> &str {
-    text.split(", CF-Ray ").next().unwrap_or(text)
-}
-
 /// Puts what is said of several accounts together: each text once, in the order in which it came first, with the accounts
 /// that it is about.
 pub(crate) fn by_text(said: impl IntoIterator<Item = (String, String)>) -> Vec<(Vec<String>, String)> {
     let mut groups: Vec<(Vec<String>, String)> = Vec::new();
     for (account, text) in said {
-        match groups.iter_mut().find(|(_, known)| cause(known) == cause(&text)) {
+        match groups.iter_mut().find(|(_, known)| without_ray(known) == without_ray(&text)) {
             Some((accounts, _)) => accounts.push(account),
             None => groups.push((vec![account], text)),
         }

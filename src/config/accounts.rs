@@ -12,7 +12,7 @@ use super::baseline::{BaselineFile, Baselines};
 use super::error::{Error, Mistakes};
 use super::files::Files;
 use super::keys::{self, Key};
-use super::secret_files::{CredentialSource, Secrets, readable_by_all, sendable, unusable};
+use super::secret_files::{CredentialSource, Secrets, sendable, some_readable_by_all, unusable};
 use super::sources::{Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
@@ -67,11 +67,10 @@ pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -
     });
     let FoundAccounts { accounts: found, unread, directory: tokens_dir, files } = found.unwrap_or_default();
     let mut warnings: Vec<String> = variables::ignored(&layers.cloudflare).into_iter().collect();
-    if secrets == Secrets::Read {
-        warnings.extend(files_of(&listed).into_iter().filter_map(readable_by_all));
-        warnings.extend(token_files::readable_by_all(&files_of(&found)));
-    }
     let accounts = [listed, found].concat();
+    if secrets == Secrets::Read {
+        warnings.extend(some_readable_by_all(&files_of(&accounts)));
+    }
     Loaded { accounts, credentials: known.contents(), baselines, unread, tokens_dir, files, warnings }
 }
 

@@ -138,16 +138,68 @@ pub(super) fn hash_key(path: &Path) -> Result<SecretSlice<u8>, Error> {
 
 /// A warning if every user of this machine may read the file.
 pub(crate) fn readable_by_all(path: &Path) -> Option<String> {
+    let mode = mode_if_readable_by_all(path)?;
+    let path = path.display();
+    Some(format!(
+        "every user of this machine may read the secret in {path} (mode {mode:04o}); run chmod o-rwx on it"
+    ))
+}
+
+/// One warning if every user of this machine may read some of these files.
+pub(super) fn some_readable_by_all(paths: &[&Path]) -> Option<String> {
+    const NAMED: usize = 3;
+    let readable: Vec<_> = paths.iter().filter(|path| mode_if_readable_by_all(path).is_some()).collect();
+    if let [only] = readable.as_slice() {
+        return readable_by_all(only);
+    }
+    let named: Vec<String> = readable.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+    let others = readable.len().saturating_sub(NAMED);
+    let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+    (!readable.is_empty()).then(|| {
+        format!(
+            "every user of this machine may read the secrets in {} files: {}{more}; run chmod o-rwx on them",
+            readable.len(),
+            named.join(", ")
+        )
+    })
+}
+
+fn mode_if_readable_by_all(path: &Path) -> Option<u32> {
     const READ_BY_OTHERS: u32 = 0o004;
     let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    (mode & READ_BY_OTHERS != 0).then(|| {
-        let path = path.display();
-        format!("every user of this machine may read the secret in {path} (mode {mode:04o}); run chmod o-rwx on it")
-    })
+    (mode & READ_BY_OTHERS != 0).then_some(mode)
 }
 
 /// Reads a regular file, and at most a little more than any secret is long.
 fn read_bounded(path: &Path) -> Result<SecretSlice<u8>, Error> {
     let bytes = read_regular_file(path, LONGEST_SECRET as u64 * 2);
     bytes.map(Into::into).map_err(|error| Error::new(format!("cannot read {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_everyone_may_read_are_one_warning() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, mode| {
+            let path = folder.path().join(name);
+            fs::write(&path, "secret").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        };
+        let private = file("private", 0o600);
+        let open: Vec<_> = ["a", "b", "c", "d", "e"].map(|name| file(name, 0o644)).into();
+        let warning = |open: &[PathBuf]| {
+            let paths: Vec<&Path> = [&private].into_iter().chain(open).map(PathBuf::as_path).collect();
+            let warning = some_readable_by_all(&paths);
+            warning.map(|text| text.replace(&format!("{}/", folder.path().display()), ""))
+        };
+        let text = |files: &str| Some(format!("every user of this machine may read the {files}"));
+        assert_eq!(warning(&[]), None);
+        assert_eq!(warning(&open[..1]), text("secret in a (mode 0644); run chmod o-rwx on it"));
+        assert_eq!(warning(&open[..3]), text("secrets in 3 files: a, b, c; run chmod o-rwx on them"));
+        assert_eq!(warning(&open), text("secrets in 5 files: a, b, c and 2 more; run chmod o-rwx on them"));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod memory;
 mod open_files;
+mod outage;
 mod rig;
 mod stories;
 

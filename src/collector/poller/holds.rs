@@ -10,6 +10,7 @@ use super::{Parts, Poller};
 use crate::clock::Instant;
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::{Held, HeldReason};
+use crate::collector::shared_failures::SharedCause;
 use crate::metrics::telemetry::IncidentCause;
 use crate::model::{AccountName, Resource};
 
@@ -59,7 +60,9 @@ impl Poller {
         telemetry.incident(id, resource, LIMITED, &message, date);
         let resource_name = resource.as_str();
         let (account, until) = (account.clone(), until.map(display));
-        match self.log_failure(resource, LIMITED) {
+        let cause = SharedCause { kind: LIMITED, text: Some(reason.to_owned()) };
+        let line = self.log_failure(resource, LIMITED);
+        match self.own_failure(line, resource, cause, &message) {
             Line::Failure => tracing::warn!(
                 account,
                 resource = resource_name,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::incident_log::{CALM, Line};
 use super::{Parts, Poller};
-use crate::cloudflare::Error;
+use crate::cloudflare::{Error, Outcome, without_ray};
+use crate::collector::shared_failures::{SharedCause, Telling};
 use crate::metrics::telemetry::IncidentCause;
 use crate::model::{AccountName, Completeness, Resource};
 
@@ -12,8 +13,14 @@ impl Poller {
     /// Logs the first failure of each kind, and the end of the failures.
     pub(super) fn report(&mut self, resource: Resource, failure: Option<&Error>) {
         let line = match failure {
-            Some(error) => self.log_failure(resource, IncidentCause::Request(error.outcome())),
-            None => self.log_success(resource),
+            Some(error) => {
+                let line = self.log_failure(resource, IncidentCause::Request(error.outcome()));
+                self.own_failure(line, resource, cause_of(error), &error.to_string())
+            }
+            None => {
+                let line = self.log_success(resource);
+                self.own_end(line, resource)
+            }
         };
         let Parts { account, clock, telemetry, .. } = &self.parts;
         let AccountName { id, alias: account } = account.name();
@@ -38,10 +45,10 @@ impl Poller {
 
     /// Logs the first failure of each kind, and the end of the failures, which is when no user fails any more: the next
     /// user may well be read although this one cannot.
-    pub(super) fn report_user(&mut self, failure: Option<&Error>) {
+    pub(super) fn report_user(&mut self, request_failure: Option<&Error>) {
         let (failing_users, all_are_refused) =
             (self.parts.account.failing_users(), self.parts.account.users_are_refused());
-        let failure = failure.map(|error| {
+        let failure = request_failure.map(|error| {
             let refusal = error.refusal_of_one_user().filter(|_| !all_are_refused);
             let refusal = refusal.map(|sentence| (IncidentCause::UserRefused, sentence));
             let absence = error.absence_of_one_user().map(|sentence| (IncidentCause::UserNotFound, sentence));
@@ -49,8 +56,20 @@ impl Poller {
             refusal.or(absence).unwrap_or_else(of_any_user)
         });
         let line = match &failure {
-            Some((cause, _)) => self.log_failure(Resource::User, *cause),
-            None if failing_users == 0 => self.log_success(Resource::User),
+            Some((cause, text)) => {
+                let line = self.log_failure(Resource::User, *cause);
+                match (cause, request_failure) {
+                    (IncidentCause::Request(_), Some(error)) => {
+                        self.own_failure(line, Resource::User, cause_of(error), text)
+                    }
+                    // Each such user is a case of its own.
+                    _ => line,
+                }
+            }
+            None if failing_users == 0 => {
+                let line = self.log_success(Resource::User);
+                self.own_end(line, Resource::User)
+            }
             None => Line::Nothing,
         };
         let Parts { account, clock, telemetry, .. } = &self.parts;
@@ -93,6 +112,36 @@ impl Poller {
             telemetry.incident_over(&account.name().id, resource, clock.date());
         }
         log.succeeded(now, calm)
+    }
+
+    /// The line of a failure, unless other accounts fail for the same cause: one line sums them up.
+    pub(super) fn own_failure(
+        &self,
+        line: Line,
+        resource: Resource,
+        cause: SharedCause,
+        error: &str,
+    ) -> Line {
+        if line != Line::Failure {
+            return line;
+        }
+        let Parts { account, clock, failures, .. } = &self.parts;
+        match failures.failed(account.name(), resource, cause, error, clock.now()) {
+            Telling::Own => Line::Failure,
+            Telling::Summed => Line::Nothing,
+        }
+    }
+
+    /// The same for the end of failures.
+    fn own_end(&self, line: Line, resource: Resource) -> Line {
+        if line != Line::End {
+            return line;
+        }
+        let Parts { account, clock, failures, .. } = &self.parts;
+        match failures.recovered(account.name(), resource, clock.now()) {
+            Telling::Own => Line::End,
+            Telling::Summed => Line::Nothing,
+        }
     }
 
     /// How long `resource` must be read without a failure until the next one is another incident: at least three times.
@@ -158,4 +207,15 @@ impl Poller {
             }
         }
     }
+}
+
+/// What a failed request has in common with those of other accounts. What is wrong with the network or with Cloudflare has many
+/// texts and one remedy: to wait.
+fn cause_of(error: &Error) -> SharedCause {
+    let outcome = error.outcome();
+    let text = match outcome {
+        Outcome::Unavailable | Outcome::Timeout | Outcome::Limited => None,
+        _ => Some(without_ray(&error.to_string()).to_owned()),
+    };
+    SharedCause { kind: IncidentCause::Request(outcome), text }
 }

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::cloudflare::limit::WINDOW;
 use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::collector::account::Settings;
+use crate::collector::shared_failures::SharedFailures;
 use crate::collector::user_label::UserLabel;
 use crate::model::AccountName;
 use crate::model::resource::Intervals;
@@ -90,7 +91,8 @@ async fn a_request_that_waits_for_its_budget_does_not_delay_an_order() {
     let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
     let telemetry = Telemetry::new(clock.clone());
     let (orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
-    let parts = Parts { account, clock, telemetry, saving: None, snapshots };
+    let failures = SharedFailures::default();
+    let parts = Parts { account, clock, telemetry, failures, saving: None, snapshots };
     let poller = tokio::spawn(Poller::new(parts, first, received, mpsc::channel(1).0).run());
 
     let obeyed = async {
@@ -128,7 +130,8 @@ async fn overdue(connection: &Arc<Connection>, clock: &Clock, sent: &mut mpsc::R
     telemetry.accounts([(name, connection.budget.clone())]);
     let (_orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
     let clock = clock.clone();
-    let parts = Parts { account, clock, telemetry: telemetry.clone(), saving: None, snapshots };
+    let failures = SharedFailures::default();
+    let parts = Parts { account, clock, telemetry: telemetry.clone(), failures, saving: None, snapshots };
     let poller = tokio::spawn(Poller::new(parts, first, received, mpsc::channel(1).0).run());
 
     until_it_waits(connection).await;

@@ -148,15 +148,17 @@ impl Gaps {
         (!self.is_empty()).then(|| Failure::Incomplete(text()))
     }
 
-    /// Why no account could be read. If all failures are of one kind, so is this one.
+    /// Why no account could be read, or that none has what the command names. If all failures are of one kind, so is this one.
     fn of_all(mut self) -> Failure {
         if self.failures.len() == 1 {
             return self.failures.remove(0).1;
         }
         let remarks = self.remarks();
+        let are_read = self.failures.iter().all(|(_, failure)| matches!(failure, Failure::Unclear(_)));
+        let what = if are_read { "not found in any account" } else { "no account could be read" };
         let text = match remarks.as_slice() {
-            [only] => format!("no account could be read: {only}"),
-            several => format!("no account could be read:\n{}", several.join("\n")),
+            [only] => format!("{what}: {only}"),
+            several => format!("{what}:\n{}", several.join("\n")),
         };
         let mut codes = self.failures.iter().map(|(_, failure)| failure);
         match codes.next() {
@@ -194,7 +196,7 @@ mod tests {
             (&[("a", unknown.clone())][..], unknown.clone()),
             (
                 &[("a", unknown.clone()), ("b", unknown.clone())],
-                Failure::Unclear("no account could be read: accounts a, b: no such behavior".to_owned()),
+                Failure::Unclear("not found in any account: accounts a, b: no such behavior".to_owned()),
             ),
             (
                 &[("a", refused.clone()), ("b", late), ("c", refused.clone())],

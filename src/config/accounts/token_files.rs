@@ -14,7 +14,7 @@ use crate::config::baseline::BaselineFile;
 use crate::config::directory::visible_names;
 use crate::config::error::Error;
 use crate::config::files::Files;
-use crate::config::secret_files::{self, CredentialSource, Secrets};
+use crate::config::secret_files::{CredentialSource, Secrets};
 use crate::config::sources::Setting;
 use crate::model::token_files::{TokenFileProblem, TokenFileResult, TokenFiles};
 
@@ -128,16 +128,6 @@ pub(super) fn load(
     let used = accounts.len() - renamed + own;
     let directory = TokensDir::Listed(TokenFiles { directory, used, problems });
     Ok(FoundAccounts { accounts, unread, directory, files })
-}
-
-/// One warning if every user of this machine may read some of these files.
-pub(super) fn readable_by_all(files: &[&Path]) -> Option<String> {
-    let mut readable = files.iter().filter_map(|file| secret_files::readable_by_all(file));
-    let first = readable.next()?;
-    Some(match readable.count() {
-        0 => first,
-        others => format!("{first}; the same holds for {others} more in accounts_from.tokens_dir"),
-    })
 }
 
 /// The credential in the file, if it is to be read. If it cannot be used, the file is added to `files`, so that a change of it is

@@ -358,6 +358,15 @@ fn a_cause_that_all_accounts_share_is_said_once() {
 }
 
 #[test]
+fn a_behavior_that_no_account_has_is_not_said_to_be_unreadable() {
+    let accounts = Accounts::new();
+    let ended = accounts.run(&["users", "--behavior", "nonsense"]);
+    let said = "zt-risk-exporter: not found in any account: accounts acme, branch, corp: no such behavior: nonsense; the";
+    assert_eq!((ended.code, ended.out.as_str()), (Some(4), ""), "{ended:?}");
+    assert!(ended.err.starts_with(said), "{}", ended.err);
+}
+
+#[test]
 fn users_of_several_accounts_are_reset_by_one_command() {
     let accounts = Accounts::new();
     let saved = accounts.config.with_file_name("saved.json");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Finding, Subject, Verdict};
 use crate::app::logging::Colour;
-use crate::commands::each_account::cause;
+use crate::cloudflare::without_ray;
 use crate::commands::terminal::counted;
 use crate::commands::terminal::table::{Cell, Column, Extent, table};
 use crate::commands::terminal::wrap::wrapped;
@@ -45,7 +45,7 @@ fn troubles(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
 /// Whether two accounts have the same trouble.
 fn is_same(one: &[Finding], other: &[Finding]) -> bool {
     let key = |finding: &Finding| {
-        let remark = finding.remark.as_deref().map(|remark| cause(remark).to_owned());
+        let remark = finding.remark.as_deref().map(|remark| without_ray(remark).to_owned());
         (finding.subject, finding.verdict, finding.text.clone(), remark, finding.lacks)
     };
     let are_accounts = [one, other].iter().all(|all| all.iter().any(|finding| finding.table().is_some()));
@@ -139,7 +139,7 @@ fn remarks<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<(Vec<&'st
         let (subject, Some(remark)) = (finding.subject.as_str(), finding.remark.as_deref()) else {
             continue;
         };
-        match remarks.iter_mut().find(|(_, known)| cause(known) == cause(remark)) {
+        match remarks.iter_mut().find(|(_, known)| without_ray(known) == without_ray(remark)) {
             Some((subjects, _)) if subjects.contains(&subject) => {}
             Some((subjects, _)) => subjects.push(subject),
             None => remarks.push((vec![subject], remark)),
