@@ -13,7 +13,7 @@ use crate::cloudflare::limit::{Budget, WINDOW};
 use crate::cloudflare::{Client, Endpoint, Limits, OperationLimits, Options, Pii};
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{Now, Saved};
-use crate::collector::poller::{Connection, Parts, Saving};
+use crate::collector::poller::{Connection, Parts, Saving, Turns};
 use crate::collector::schedule::REFUSED_INTERVAL;
 use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy};
@@ -41,6 +41,8 @@ pub(super) struct Shared {
     pub(super) tuning: Tuning,
     /// Where the API is. A change of the base URL needs a restart.
     pub(super) endpoint: Endpoint,
+    /// The turns of all pollers.
+    pub(super) turns: Turns,
 }
 
 /// Where the saved rows of accounts come from, and what to do if they contradict each other.
@@ -143,6 +145,7 @@ impl Shared {
                 .zip(generation)
                 .map(|(state, generation)| Saving::new(state, generation, self.clock.now())),
             snapshots,
+            turns: self.turns.clone(),
         };
         (parts, published)
     }

@@ -11,6 +11,7 @@ use crate::app::signals::Hangup;
 use crate::clock::Clock;
 use crate::cloudflare::{Endpoint, OperationLimits, Options};
 use crate::collector::persist::Saved;
+use crate::collector::poller::Turns;
 use crate::config::{Config, ConfigSource, WebPage, usable_baselines};
 use crate::metrics::telemetry::Telemetry;
 use crate::store::State;
@@ -81,7 +82,8 @@ impl Exporter {
         };
         let generation = state.as_ref().map(State::generation);
         let mut rows = RowsAtStart { state: state.clone(), generation, saved };
-        let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning, endpoint };
+        let turns = Turns::default();
+        let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning, endpoint, turns };
         let supervisor = Supervisor::new(shared.clone(), Arc::clone(&config), &mut rows)?;
         baselines::report(&config, &shared.telemetry, clock.date());
         if let Err(error) = usable_baselines(&config.accounts) {

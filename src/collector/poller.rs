@@ -15,6 +15,7 @@ mod requests;
 mod saving;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use orders::Next;
 pub(crate) use orders::{Assignment, Order};
 pub(crate) use saving::Saving;
 pub use saving::save;
+pub(crate) use turns::Turns;
 
 /// How the requests of an account are sent.
 #[derive(Clone)]
@@ -65,6 +67,8 @@ pub(crate) struct Parts {
     pub saving: Option<Saving>,
     /// Receives the snapshots.
     pub snapshots: watch::Sender<Arc<Snapshot>>,
+    /// The turns of all pollers.
+    pub turns: Turns,
 }
 
 /// Polls one account.
@@ -126,8 +130,8 @@ impl Poller {
     pub(crate) async fn run(mut self) -> Parts {
         self.report_intervals();
         loop {
-            if self.next_order() == Next::Stop {
-                self.hand_over_all();
+            if self.next_order().await == Next::Stop {
+                self.hand_over_all().await;
                 return self.parts;
             }
             let now = self.parts.clock.now();
@@ -154,19 +158,21 @@ impl Poller {
                 Step::Fetch(Fetch::Resource(resource)) => self.poll(resource).await,
                 Step::Fetch(Fetch::User(request)) => self.read_user(&request).await,
             }
-            self.publish();
+            self.publish().await;
         }
     }
 
     /// Hands the changes over to the next commit, and publishes the account with the counts of the last one.
-    fn publish(&mut self) {
-        let Parts { account, saving, clock, .. } = &mut self.parts;
+    async fn publish(&mut self) {
+        let Parts { account, saving, clock, turns, .. } = &mut self.parts;
+        let turn = turns.take().await;
         account.at_local_date(clock.date());
         match saving {
             Some(saving) => block_in_place(|| saving.hand_over(account, clock)),
             None => account.saved(),
         }
         self.publish_snapshot();
+        turn.end().await;
     }
 
     fn publish_snapshot(&self) {
@@ -174,9 +180,10 @@ impl Poller {
     }
 
     /// Hands everything over to the next commit, because the poller ends.
-    fn hand_over_all(&mut self) {
-        let Parts { account, saving, clock, .. } = &mut self.parts;
+    async fn hand_over_all(&mut self) {
+        let Parts { account, saving, clock, turns, .. } = &mut self.parts;
         if let Some(saving) = saving {
+            let _turn = turns.take().await;
             block_in_place(|| saving.hand_over_all(account, clock));
         }
     }

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::collector::account::{Fetch, Settings, Step};
 use crate::collector::persist::Saved;
 use crate::collector::poller::tests::{PATIENCE, connection, until_it_waits};
-use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller};
+use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller, Turns};
 use crate::collector::user_label::UserLabel;
 use crate::metrics::telemetry::Telemetry;
 use crate::model::resource::Intervals;
@@ -249,7 +249,8 @@ impl Running {
         let telemetry = Telemetry::new(clock.clone());
         let assignment = Arc::new(Assignment { settings: settings(), connection });
         let (orders, received) = watch::channel(Order::Poll(Arc::clone(&assignment)));
-        let parts = Parts { account, clock, telemetry, saving: Some(saving), snapshots };
+        let parts =
+            Parts { account, clock, telemetry, saving: Some(saving), snapshots, turns: Turns::default() };
         let poller = tokio::spawn(Poller::new(parts, assignment, received, mpsc::channel(1).0).run());
         Self { folder, state, orders, published, poller }
     }
