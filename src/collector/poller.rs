@@ -193,7 +193,7 @@ impl Poller {
     async fn wait(&mut self, until: Instant) {
         let Parts { account, saving, clock, .. } = &mut self.parts;
         let has_file = self.connection.source.file().is_some();
-        let check = has_file.then(|| clock.now() + credentials::CHECK_INTERVAL);
+        let check = has_file.then(|| clock.now() + self.credential_watch.interval());
         tokio::select! {
             biased;
             // An error means that there are no more orders, which `next_order` notices.
