@@ -8,7 +8,7 @@ use tokio::task::block_in_place;
 
 use crate::clock::Clock;
 use crate::cloudflare::Credentials;
-use crate::cloudflare::limit::{Budget, Journal, Spending, Spent};
+use crate::cloudflare::limit::{Budget, Journal, JournalTurn, Spending, Spent};
 use crate::collector::persist::{self, Document};
 use crate::store::State;
 use crate::store::row::Table;
@@ -73,6 +73,8 @@ impl JournalAccount {
 pub(super) struct Budgets {
     known: Vec<KnownBudget>,
     left: Vec<Left>,
+    /// All journals are in the state file.
+    turn: JournalTurn,
 }
 
 /// The budgets of the next configuration, one for each group. Nothing uses them yet.
@@ -143,7 +145,8 @@ impl Budgets {
                 }
                 None => {
                     let journal_account = JournalAccount::new(group.first());
-                    let journal = state.map(|state| journal(state.clone(), journal_account.clone()));
+                    let journal =
+                        state.map(|state| journal(&self.turn, state.clone(), journal_account.clone()));
                     let unspent = Spending::default();
                     let budget = Budget::continued(group.share, clock.clone(), unspent, journal);
                     PreparedBudget { group, budget, journal_account, known: None, added, brought }
@@ -280,8 +283,10 @@ fn continued(before: &[&Group], groups: &[Group]) -> Vec<Vec<usize>> {
 }
 
 /// Writes the spending of a budget to the rows of its account. Needs a multi-threaded runtime.
-fn journal(state: State, journal_account: JournalAccount) -> Journal {
-    Journal::new(move |spending| block_in_place(|| write(&state, &journal_account.lock(), spending)))
+fn journal(turn: &JournalTurn, state: State, journal_account: JournalAccount) -> Journal {
+    Journal::new(Arc::clone(turn), move |spending| {
+        block_in_place(|| write(&state, &journal_account.lock(), spending));
+    })
 }
 
 fn write(state: &State, account: &str, spending: &Spending) {

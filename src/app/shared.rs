@@ -14,7 +14,7 @@ use crate::cloudflare::{Client, Endpoint, Limits, OperationLimits, Options, Pii}
 use crate::collector::account::feed::FeedSettings;
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{Now, Saved};
-use crate::collector::poller::{Connection, Parts, Saving};
+use crate::collector::poller::{Connection, Parts, Saving, Turns};
 use crate::collector::schedule::REFUSED_INTERVAL;
 use crate::collector::shared_failures::SharedFailures;
 use crate::collector::user_label::UserLabel;
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) tuning: Tuning,
     /// Where the API is. A change of the base URL needs a restart.
     pub(super) endpoint: Endpoint,
+    /// The turns of all pollers.
+    pub(super) turns: Turns,
 }
 
 /// Where the saved rows of accounts come from, and what to do if they contradict each other.
@@ -161,6 +163,7 @@ impl Shared {
                 .zip(generation)
                 .map(|(state, generation)| Saving::new(state, generation, self.clock.now())),
             snapshots,
+            turns: self.turns.clone(),
         };
         (parts, published)
     }

@@ -12,6 +12,7 @@ use crate::app::signals::Hangup;
 use crate::clock::Clock;
 use crate::cloudflare::{Endpoint, OperationLimits, Options};
 use crate::collector::persist::Saved;
+use crate::collector::poller::Turns;
 use crate::collector::shared_failures::SharedFailures;
 use crate::config::{Config, ConfigSource, WebPage};
 use crate::feed::sinks::Sinks;
@@ -92,8 +93,17 @@ impl Exporter {
         let generation = state.as_ref().map(State::generation);
         let mut rows = RowsAtStart { state: state.clone(), generation, saved };
         let failures = SharedFailures::default();
-        let shared =
-            Shared { clock: clock.clone(), telemetry, failures, state, feed, tuning: *tuning, endpoint };
+        let turns = Turns::default();
+        let shared = Shared {
+            clock: clock.clone(),
+            telemetry,
+            failures,
+            state,
+            feed,
+            tuning: *tuning,
+            endpoint,
+            turns,
+        };
         let supervisor = Supervisor::new(shared.clone(), Arc::clone(&config), &mut rows)?;
         baselines::report(&config, Use::Used, &shared.telemetry, clock.date());
         if let Err(error) = config.usable_baselines() {

@@ -4,7 +4,7 @@ mod budget;
 mod lease;
 mod rate_limit;
 
-pub use budget::{Budget, BudgetStatus, Journal, Permit, Spent};
+pub use budget::{Budget, BudgetStatus, Journal, JournalTurn, Permit, Spent};
 pub use lease::{Lease, Spending};
 pub use rate_limit::{
     Admission, Counted, Held, HeldReason, Owner, QUOTA, RateLimit, RequestId, ServerLimit, WINDOW,

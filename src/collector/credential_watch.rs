@@ -8,6 +8,12 @@ use crate::config::{BackgroundRead, CredentialSource, readable_by_all};
 /// How long a check waits for the file. A check that takes longer fails, and the next check waits for the same read.
 const READ_WAIT: Duration = Duration::from_secs(1);
 
+/// How often the file is checked.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How soon a failed check is repeated, until the failure is reported.
+const REPEAT: Duration = Duration::from_secs(1);
+
 /// After so many failed checks in a row the failure is reported. A file that is replaced may be missing or empty for a
 /// moment.
 const REPORTED_FAILURES: u32 = 3;
@@ -20,9 +26,9 @@ type Read = Result<(Credentials, Option<String>), String>;
 pub(crate) enum Change {
     /// Nothing to report.
     None,
-    /// The file has been unusable for several checks.
+    /// The file has been unusable for several checks, or is unusable for another reason than the reported one.
     Failing,
-    /// It was reported as failing, and still fails.
+    /// It was reported as failing, and still fails for the same reason.
     StillFailing,
     /// It was reported as failing, and is usable again.
     Recovered,
@@ -33,13 +39,16 @@ pub(crate) enum Change {
 pub(crate) struct CredentialWatch {
     reads: BackgroundRead<Read>,
     failures: u32,
+    /// The reason that was reported last, until the file is usable again.
+    reported: Option<String>,
     /// The warning about the file that was read last.
     warning: Option<String>,
 }
 
 impl Default for CredentialWatch {
     fn default() -> Self {
-        Self { reads: BackgroundRead::new("credentials", READ_WAIT), failures: 0, warning: None }
+        let reads = BackgroundRead::new("credentials", READ_WAIT);
+        Self { reads, failures: 0, reported: None, warning: None }
     }
 }
 
@@ -64,17 +73,25 @@ impl CredentialWatch {
         self.warning.as_deref()
     }
 
-    /// Records whether a check gave usable credentials.
-    pub(crate) fn record<E>(&mut self, check: &Result<(), E>) -> Change {
-        let failures = std::mem::replace(&mut self.failures, 0);
-        if check.is_ok() {
-            return if failures >= REPORTED_FAILURES { Change::Recovered } else { Change::None };
-        }
-        self.failures = failures.saturating_add(1);
-        match self.failures {
-            REPORTED_FAILURES => Change::Failing,
-            more if more > REPORTED_FAILURES => Change::StillFailing,
-            _ => Change::None,
+    /// How long to wait before the next check.
+    pub(crate) fn interval(&self) -> Duration {
+        if (1..REPORTED_FAILURES).contains(&self.failures) { REPEAT } else { INTERVAL }
+    }
+
+    /// Records whether a check gave usable credentials, or why it did not.
+    pub(crate) fn record(&mut self, check: &Result<(), String>) -> Change {
+        let Err(reason) = check else {
+            self.failures = 0;
+            return if self.reported.take().is_some() { Change::Recovered } else { Change::None };
+        };
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < REPORTED_FAILURES {
+            Change::None
+        } else if self.reported.as_ref() == Some(reason) {
+            Change::StillFailing
+        } else {
+            self.reported = Some(reason.clone());
+            Change::Failing
         }
     }
 }
@@ -84,22 +101,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_third_failure_in_a_row_is_reported_and_so_is_the_end() {
+    fn the_third_failure_in_a_row_is_reported_soon_and_so_are_another_reason_and_the_end() {
         use Change::{Failing, None, Recovered, StillFailing};
         let mut watch = CredentialWatch::default();
+        assert_eq!(watch.interval(), INTERVAL);
         let checks = [
-            (Err("x"), None),
-            (Err("x"), None),
-            (Ok(()), None),
-            (Err("x"), None),
-            (Err("x"), None),
-            (Err("x"), Failing),
-            (Err("x"), StillFailing),
-            (Ok(()), Recovered),
-            (Ok(()), None),
+            (Err("missing"), None, REPEAT),
+            (Err("empty"), None, REPEAT),
+            (Ok(()), None, INTERVAL),
+            (Err("missing"), None, REPEAT),
+            (Err("missing"), None, REPEAT),
+            (Err("missing"), Failing, INTERVAL),
+            (Err("missing"), StillFailing, INTERVAL),
+            (Err("empty"), Failing, INTERVAL),
+            (Err("empty"), StillFailing, INTERVAL),
+            (Ok(()), Recovered, INTERVAL),
+            (Ok(()), None, INTERVAL),
+            (Err("empty"), None, REPEAT),
+            (Err("empty"), None, REPEAT),
+            (Err("empty"), Failing, INTERVAL),
         ];
-        for (number, (check, wanted)) in checks.into_iter().enumerate() {
-            assert_eq!(watch.record(&check), wanted, "check {number}");
+        for (number, (check, wanted, interval)) in checks.into_iter().enumerate() {
+            let check = check.map_err(str::to_owned);
+            assert_eq!((watch.record(&check), watch.interval()), (wanted, interval), "check {number}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod requests;
 mod saving;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use orders::Next;
 pub(crate) use orders::{Assignment, Order};
 pub(crate) use saving::Saving;
 pub use saving::save;
+pub(crate) use turns::Turns;
 
 /// How the requests of an account are sent.
 #[derive(Clone)]
@@ -68,6 +70,8 @@ pub(crate) struct Parts {
     pub saving: Option<Saving>,
     /// Receives the snapshots.
     pub snapshots: watch::Sender<Arc<Snapshot>>,
+    /// The turns of all pollers.
+    pub turns: Turns,
 }
 
 /// Polls one account.
@@ -132,8 +136,8 @@ impl Poller {
     pub(crate) async fn run(mut self) -> Parts {
         self.report_intervals();
         loop {
-            if self.next_order() == Next::Stop {
-                self.hand_over_all();
+            if self.next_order().await == Next::Stop {
+                self.hand_over_all().await;
                 return self.parts;
             }
             let now = self.parts.clock.now();
@@ -160,19 +164,21 @@ impl Poller {
                 Step::Fetch(Fetch::Resource(resource)) => self.poll(resource).await,
                 Step::Fetch(Fetch::User(request)) => self.read_user(&request).await,
             }
-            self.publish();
+            self.publish().await;
         }
     }
 
     /// Hands the changes over to the next commit, and publishes the account with the counts of the last one.
-    fn publish(&mut self) {
-        let Parts { account, saving, clock, .. } = &mut self.parts;
+    async fn publish(&mut self) {
+        let Parts { account, saving, clock, turns, .. } = &mut self.parts;
+        let turn = turns.take().await;
         account.at_local_date(clock.date());
         match saving {
             Some(saving) => block_in_place(|| saving.hand_over(account, clock)),
             None => account.saved(),
         }
         self.publish_snapshot();
+        turn.end().await;
     }
 
     fn publish_snapshot(&self) {
@@ -180,9 +186,10 @@ impl Poller {
     }
 
     /// Hands everything over to the next commit, because the poller ends.
-    fn hand_over_all(&mut self) {
-        let Parts { account, saving, clock, .. } = &mut self.parts;
+    async fn hand_over_all(&mut self) {
+        let Parts { account, saving, clock, turns, .. } = &mut self.parts;
         if let Some(saving) = saving {
+            let _turn = turns.take().await;
             block_in_place(|| saving.hand_over_all(account, clock));
         }
     }
@@ -192,7 +199,7 @@ impl Poller {
     async fn wait(&mut self, until: Instant) {
         let Parts { account, saving, clock, .. } = &mut self.parts;
         let has_file = self.connection.source.file().is_some();
-        let check = has_file.then(|| clock.now() + credentials::CHECK_INTERVAL);
+        let check = has_file.then(|| clock.now() + self.credential_watch.interval());
         tokio::select! {
             biased;
             // An error means that there are no more orders, which `next_order` notices.

@@ -20,7 +20,7 @@ use super::{Failure, Outcome, setup, terminal};
 use crate::app::logging::Colour;
 use crate::clock::Clock;
 use crate::cloudflare::{Limits, OperationLimits, Options};
-use crate::config::{Account, Config, FileFlags, Flags, Mistakes, Outlined, WebFlags, find_account};
+use crate::config::{Account, Config, Flags, Mistakes, Outlined, find_account};
 use crate::model::Resource;
 use crate::web::Checked;
 use local::Beside;
@@ -40,10 +40,9 @@ pub(crate) struct Check {
     /// The format of the result
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     output: Output,
+    // Those of `serve`, so that what it would be started with can be judged.
     #[command(flatten)]
-    file: FileFlags,
-    #[command(flatten)]
-    web: WebFlags,
+    flags: Flags,
 }
 
 /// The format of the result.
@@ -107,7 +106,7 @@ impl Check {
 
     fn offline(&self) -> Result<Report, Failure> {
         let mut mistakes = Mistakes::default();
-        let Outlined { result, outline } = Config::check_offline(&self.declared(), std::env::vars_os());
+        let Outlined { result, outline } = Config::check_offline(&self.flags, std::env::vars_os());
         let offline = mistakes.note(result);
         let baselines = local::baselines_offline(&outline, &mut mistakes);
         let Beside { mut findings, web } = local::beside(&outline, Clock::system().date(), &mut mistakes);
@@ -120,14 +119,9 @@ impl Check {
         Ok(Report::new(Mode::Offline, local::offline(&offline, findings)).with_web(web))
     }
 
-    /// The flags of the configuration.
-    fn declared(&self) -> Flags {
-        Flags { web: self.web.clone(), ..Flags::from(&self.file) }
-    }
-
-    /// The same for the network. An account that is named may belong to any shard.
+    /// The flags of the configuration for the network. An account that is named may belong to any shard.
     fn flags(&self) -> Flags {
-        let flags = self.declared();
+        let flags = self.flags.clone();
         match self.account.is_empty() {
             true => flags,
             false => Flags { shard_index: Some("0".to_owned()), shard_total: Some("1".to_owned()), ..flags },

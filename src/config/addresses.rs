@@ -17,7 +17,7 @@ impl Addresses {
     pub(super) fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
         // The addresses are checked even if they are not used.
         let setting = layers.get_or_default(keys::LISTEN_ADDRESS);
-        let addresses = mistakes.note(setting.parse(list));
+        let addresses = mistakes.note(setting.parse(|list| each(list).collect()));
         let inherited = layers.get_or_default(keys::SYSTEMD_SOCKET);
         let sockets = parse::switch(&inherited, Some(Sockets::Systemd), addresses.map(Sockets::Bind));
         let sockets = mistakes.note(sockets).flatten();
@@ -30,17 +30,22 @@ impl Addresses {
 /// Adds a mistake for each address that cannot be bound because of another one. It matters only to what serves: `healthcheck` does
 /// not need to know all addresses.
 pub(super) fn refuse_overlaps(layers: &Layers, mistakes: &mut Mistakes) {
-    // What cannot be read is reported where it is read.
-    let read = Addresses::from_layers(layers, &mut Mistakes::default());
-    let Some(Addresses { sockets: Sockets::Bind(addresses), health }) = read else { return };
-    refuse_overlaps_of_list(&layers.get_or_default(keys::LISTEN_ADDRESS), &addresses, mistakes);
-    if let (Some(setting), Some(health)) = (layers.get(keys::HEALTH_ADDRESS), health) {
+    if layers.get_or_default(keys::SYSTEMD_SOCKET).text == "true" {
+        return;
+    }
+    // What cannot be read is reported where it is read. It does not hide what is wrong with the others.
+    let setting = layers.get_or_default(keys::LISTEN_ADDRESS);
+    let addresses: Vec<_> = each(&setting.text).flatten().collect();
+    refuse_overlaps_of_list(&setting, &addresses, mistakes);
+    if let Some(setting) = layers.get(keys::HEALTH_ADDRESS)
+        && let Ok(health) = setting.text.parse()
+    {
         refuse_overlap_of_health(&setting, &health, &addresses, mistakes);
     }
 }
 
-fn list(text: &str) -> Result<Vec<Listen>, NotAnAddress> {
-    text.split(',').map(|address| address.trim().parse()).collect()
+fn each(list: &str) -> impl Iterator<Item = Result<Listen, NotAnAddress>> {
+    list.split(',').map(|address| address.trim().parse())
 }
 
 fn refuse_overlaps_of_list(setting: &Setting, addresses: &[Listen], mistakes: &mut Mistakes) {

@@ -3,6 +3,7 @@
 mod beside;
 mod token_files;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -130,6 +131,16 @@ fn what_would_end_the_start_or_hide_a_file_is_found() {
     let (code, output, errors) = place.check(&[]);
     assert!(output.starts_with(wanted), "{output}");
     assert_eq!((code, &*errors), (Some(2), "zt-risk-exporter: the configuration has 4 errors\n"));
+    // An address that cannot be read hides none of that.
+    let bad = CONTRADICTIONS.replace("':6'", "'6'");
+    let (_, output, _) = Place::new(&bad).check(&[]);
+    let kept: Vec<_> = wanted.lines().filter(|line| !line.contains("127.0.0.1:6")).collect();
+    assert_eq!(kept.len(), 3);
+    for line in
+        kept.into_iter().chain(["zt.yaml:4: web.listen_address is \"127.0.0.1:5,127.0.0.1:6,6,127.0.0.1:5\""])
+    {
+        assert!(output.contains(line), "{line} in {output}");
+    }
     // Nothing listens on these addresses.
     let mut check = place.program(&["check", "--offline"]);
     check
@@ -447,6 +458,25 @@ fn the_settings_of_reloads_are_checked() {
     assert_eq!((code, mistakes.as_slice()), (Some(2), &wanted[..]));
     let valid = settings.replace("yes", "true").replace("30s", "true").replace("2d, auto_relod: true", "1d");
     assert_eq!(Place::new(&format!("{GOOD}{valid}")).check(&[]).0, Some(0), "{valid}");
+}
+
+#[test]
+fn every_flag_of_serve_is_taken_and_judged() {
+    let flags = |command: &str| -> BTreeSet<String> {
+        let help = program().args([command, "--help"]).output().unwrap().stdout;
+        let words: Vec<_> = String::from_utf8(help).unwrap().split_whitespace().map(str::to_owned).collect();
+        let flags = words.into_iter().filter_map(|word| word.strip_prefix("--").map(str::to_owned));
+        flags.map(|flag| flag.split(['=', '[']).next().unwrap_or_default().to_owned()).collect()
+    };
+    let (serve, check) = (flags("serve"), flags("check"));
+    assert!(serve.len() > 10, "{serve:?}");
+    assert!(serve.is_subset(&check), "{:?}", serve.difference(&check));
+    let place = Place::new(GOOD);
+    let (code, document) =
+        place.json(&["--web.enable-lifecycle=yes", "--shard.index", "3", "--shard.total", "3"]);
+    assert_eq!((code, document["errors"].as_array().unwrap().len()), (Some(2), 2), "{document}");
+    let good = ["--web.enable-lifecycle", "--config.auto-reload", "--shard.index", "1", "--shard.total", "3"];
+    assert_eq!(place.check(&good).0, Some(0));
 }
 
 #[test]

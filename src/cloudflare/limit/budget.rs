@@ -60,18 +60,25 @@ impl Spent {
     }
 }
 
-/// Makes the spending of a budget durable. The function returns when that is done or has failed: requests do not wait
-/// for a failing disk. It may block, if it tells the runtime so.
-pub struct Journal(Box<dyn Fn(&Spending) + Send + Sync>);
+/// Makes the spending of a budget durable.
+pub struct Journal {
+    turn: JournalTurn,
+    write: Box<dyn Fn(&Spending) + Send + Sync>,
+}
+
+/// The turn of one of several journals that are on the same disk. Requests that wait for it need no thread. One that has it may
+/// not be polled for a while, so nothing but requests waits for it.
+pub type JournalTurn = Arc<tokio::sync::Mutex<()>>;
 
 impl Journal {
-    /// A journal that calls `write` with the spending to store.
-    pub fn new(write: impl Fn(&Spending) + Send + Sync + 'static) -> Self {
-        Self(Box::new(write))
+    /// A journal that calls `write` with the spending to store. The function returns when that is done or has failed:
+    /// requests do not wait for a failing disk. It may block, if it tells the runtime so.
+    pub fn new(turn: JournalTurn, write: impl Fn(&Spending) + Send + Sync + 'static) -> Self {
+        Self { turn, write: Box::new(write) }
     }
 
     fn write(&self, spending: &Spending) {
-        (self.0)(spending);
+        (self.write)(spending);
     }
 }
 
@@ -365,8 +372,13 @@ impl Inner {
         };
         let taken = journaled.leases().take(now, date, limit, remaining);
         if taken == Taken::FromNew {
+            // In this order: who has the turn waits for no other lock of a budget.
             let writing = journaled.writing.lock().await;
+            let turn = journaled.journal.turn.lock().await;
             self.write_latest(journaled, writing);
+            drop(turn);
+            // The runtime has replaced a thread that was blocked, which it would use for as long as the task has something to do.
+            tokio::task::yield_now().await;
         }
     }
 

@@ -245,7 +245,8 @@ impl RateLimit {
         id
     }
 
-    /// Counts requests that count against another limit too, each once and for at most one window.
+    /// Counts requests that count against another limit too, each once and for at most one window. Keeps the latest ones: as
+    /// many as use up any limit, so that limits which take over from each other again and again do not grow.
     pub fn count(&mut self, requests: impl IntoIterator<Item = Counted>, now: Instant) {
         let latest = now + self.window;
         let mut places: BTreeMap<RequestId, usize> =
@@ -265,7 +266,11 @@ impl RateLimit {
                 }
             }
         }
+        self.recent.retain(|request| request.free_at > now);
         self.recent.make_contiguous().sort_by_key(|request| request.free_at);
+        let most = usize::try_from(self.limit.max(QUOTA)).unwrap_or(usize::MAX);
+        self.recent.drain(..self.recent.len().saturating_sub(most));
+        self.recent.shrink_to(most);
     }
 
     /// Records a response that was not a rate-limit error. It confirms the end of a block that has expired. A block that
@@ -389,6 +394,30 @@ mod tests {
         }
         one.count(counting(&other, 20), at(400));
         assert_eq!(one.counting(at(400)).count(), 0, "none counts any more");
+    }
+
+    #[test]
+    fn more_requests_of_others_than_any_limit_allows_take_no_memory_and_change_nothing() {
+        let owners: Vec<Owner> = (1..=10).map(Owner).collect();
+        let sent: Vec<Counted> = (0..5 * QUOTA)
+            .map(|number| {
+                let id = RequestId { owner: owners[number as usize % owners.len()], number: number.into() };
+                // In no order of time.
+                Counted { id, free_at: at(u64::from(number) * 7_919 % 300) }
+            })
+            .collect();
+        for most in [1, 300, QUOTA] {
+            let mut limit = RateLimit::new(most, WINDOW);
+            for half in sent.chunks(sent.len() / 2) {
+                limit.count(half.iter().copied(), at(0));
+                assert_eq!(limit.counting(at(0)).count(), QUOTA as usize, "limit {most}");
+            }
+            for second in [0, 100, 239, 240, 241, 270, 285, 299, 300] {
+                let counts = sent.iter().filter(|request| request.free_at > at(second)).count() as u32;
+                let wanted = most.saturating_sub(counts);
+                assert_eq!(limit.remaining(at(second)), wanted, "limit {most}, second {second}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Files with credentials, which are read again when they change.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -10,9 +9,6 @@ use crate::cloudflare::Credentials;
 use crate::collector::credential_watch::Change;
 use crate::metrics::telemetry::{IncidentCause, IncidentSource};
 use crate::model::AccountName;
-
-/// How often a file with credentials is checked for a change.
-pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The file of an account has other credentials than those in use. The order to use them comes with the budget that they
 /// belong to: another account may have the same ones.

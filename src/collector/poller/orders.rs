@@ -59,12 +59,12 @@ enum Orders {
 
 impl Poller {
     /// Takes up a new order during a request, if it keeps the connection.
-    fn take_up(&mut self) -> Orders {
+    async fn take_up(&mut self) -> Orders {
         let order = self.orders.borrow_and_update().clone();
         match order {
             Order::Poll(assignment) if Arc::ptr_eq(&assignment, &self.assignment) => Orders::Kept,
             Order::Poll(assignment) if Arc::ptr_eq(&assignment.connection, &self.assignment.connection) => {
-                self.assign(assignment);
+                self.assign(assignment).await;
                 Orders::Kept
             }
             Order::Poll(_) | Order::Stop => Orders::Changed,
@@ -73,7 +73,7 @@ impl Poller {
     }
 
     /// Takes up a new order, if there is one.
-    pub(super) fn next_order(&mut self) -> Next {
+    pub(super) async fn next_order(&mut self) -> Next {
         if self.orders.has_changed().is_err() {
             return Next::Stop;
         }
@@ -81,12 +81,12 @@ impl Poller {
         match order {
             Order::Stop | Order::Exit => return Next::Stop,
             Order::Poll(assignment) if Arc::ptr_eq(&assignment, &self.assignment) => {}
-            Order::Poll(assignment) => self.assign(assignment),
+            Order::Poll(assignment) => self.assign(assignment).await,
         }
         Next::Poll
     }
 
-    fn assign(&mut self, assignment: Arc<Assignment>) {
+    async fn assign(&mut self, assignment: Arc<Assignment>) {
         let now = self.parts.clock.now();
         self.parts.account.retune(assignment.settings.clone(), now);
         if let Some(feed) = &assignment.feed {
@@ -97,7 +97,8 @@ impl Poller {
         }
         self.assignment = assignment;
         self.report_intervals();
-        self.publish();
+        // The last step, because a caller may stop waiting.
+        self.publish().await;
     }
 
     /// Sends requests over another connection from now on.
@@ -147,7 +148,7 @@ impl Poller {
                 })
                 .await;
             }
-            self.publish();
+            self.publish().await;
             if answer.is_some() {
                 return answer;
             }
@@ -164,7 +165,7 @@ impl Poller {
         let mut request = pin!(request);
         let client = self.connection.client.clone();
         // An earlier wait for the same answer may have seen the order already.
-        let (mut orders, mut is_closed) = (self.take_up(), false);
+        let (mut orders, mut is_closed) = (self.take_up().await, false);
         let mut report_at = self.hold_report_due();
         loop {
             if orders == Orders::Exit {
@@ -186,7 +187,7 @@ impl Poller {
                 biased;
                 answer = answer => return answer,
                 changed = self.orders.changed(), if !is_closed => match changed {
-                    Ok(()) => orders = self.take_up(),
+                    Ok(()) => orders = self.take_up().await,
                     Err(_) => (orders, is_closed) = (Orders::Changed, true),
                 },
                 () = saving::committed(saving, account) => self.publish_snapshot(),
@@ -198,7 +199,7 @@ impl Poller {
                     if report_at.is_some_and(|at| at <= now) {
                         report_at = self.look_for_hold(now);
                     }
-                    self.publish();
+                    self.publish().await;
                 }
             }
         }

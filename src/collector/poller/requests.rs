@@ -42,6 +42,7 @@ impl Poller {
     pub(super) async fn read_summary(&mut self) {
         let client = self.connection.client.clone();
         let Some(mut answer) = self.answer(client.summary()).await else { return };
+        let _turn = self.parts.turns.take().await;
         if let Ok(summary) = &mut answer {
             let Parts { account, clock, .. } = &mut self.parts;
             block_in_place(|| account.correct_list(summary, clock.now(), clock.date()));
@@ -111,6 +112,7 @@ impl Poller {
             }
         };
         let Some(answer) = self.answer_beside_list(reading).await else { return };
+        let _turn = self.parts.turns.take().await;
         let (answer, details) = match answer {
             Ok((risk, details)) => (Ok(risk), details),
             Err(error) => (Err(error), EventDetails::default()),

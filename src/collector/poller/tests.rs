@@ -91,8 +91,8 @@ async fn a_request_that_waits_for_its_budget_does_not_delay_an_order() {
     let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
     let telemetry = Telemetry::new(clock.clone());
     let (orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
-    let failures = SharedFailures::default();
-    let parts = Parts { account, clock, telemetry, failures, saving: None, snapshots };
+    let (failures, turns) = (SharedFailures::default(), Turns::default());
+    let parts = Parts { account, clock, telemetry, failures, saving: None, snapshots, turns };
     let poller = tokio::spawn(Poller::new(parts, first, received, mpsc::channel(1).0).run());
 
     let obeyed = async {
@@ -130,8 +130,9 @@ async fn overdue(connection: &Arc<Connection>, clock: &Clock, sent: &mut mpsc::R
     telemetry.accounts([(name, connection.budget.clone())]);
     let (_orders, received) = watch::channel(Order::Poll(Arc::clone(&first)));
     let clock = clock.clone();
-    let failures = SharedFailures::default();
-    let parts = Parts { account, clock, telemetry: telemetry.clone(), failures, saving: None, snapshots };
+    let (failures, turns) = (SharedFailures::default(), Turns::default());
+    let parts =
+        Parts { account, clock, telemetry: telemetry.clone(), failures, saving: None, snapshots, turns };
     let poller = tokio::spawn(Poller::new(parts, first, received, mpsc::channel(1).0).run());
 
     until_it_waits(connection).await;

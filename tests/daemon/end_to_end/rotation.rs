@@ -18,6 +18,9 @@ tokens:
   - { token: second, permissions: [Zero Trust Read, 'Zero Trust: PII Read'], expires_on: '2032-01-01T00:00:00Z' }
 ";
 
+/// What is logged of a file that cannot be used.
+const UNUSABLE: &str = "the file with the credentials is unusable";
+
 /// The errors of the account's credential file in the status document: when each ended, and its message.
 async fn errors(rig: &Rig) -> Vec<(Option<String>, String)> {
     let document: Value = serde_json::from_str(&rig.get("/api/v1/status").await.1).expect("JSON");
@@ -33,7 +36,7 @@ async fn errors(rig: &Rig) -> Vec<(Option<String>, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_rotation_and_its_end_are_reported_once() {
+async fn a_failed_rotation_is_reported_once_for_each_reason_and_so_is_its_end() {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     let write = |text: &str| fs::write(&token, text).expect("a file can be written");
@@ -50,7 +53,7 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
     write("not a token");
     let scrape = rig.until("a malformed token is reported", reload(0.0)).await;
     assert_eq!(scrape.get("up"), Some(1.0), "the first token stays in use");
-    rig.until_logged(&["WARN", "the file with the credentials is unusable"]).await;
+    rig.until_logged(&["WARN", UNUSABLE]).await;
     let mut poll = tokio::time::interval(Duration::from_millis(20));
     fs::remove_file(&token).expect("it is there");
     // Nobody writes to the pipe, so opening it would not end.
@@ -66,6 +69,7 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
             }
         };
         assert_eq!((found.len(), &found[0].0), (1, &None), "one error, which is not over: {found:?}");
+        rig.until_logged(&["WARN", UNUSABLE, problem]).await;
     }
     fs::remove_file(&token).expect("the pipe is there");
 
@@ -73,8 +77,11 @@ async fn a_failed_rotation_and_its_end_are_reported_once() {
     rig.until("the second token is used", reload(1.0)).await;
     rig.until_logged(&["INFO", "the credentials changed"]).await;
     rig.until_logged(&["INFO", "the file with the credentials is usable again"]).await;
-    let unusable = |line: &&String| line.contains("WARN") && line.contains("is unusable");
-    assert_eq!(rig.logs().iter().filter(unusable).count(), 1, "{:#?}", rig.logs());
+    for problem in ["has a character that is not allowed", "it is not a regular file"] {
+        let logs = rig.logs();
+        let warned = |line: &&String| [UNUSABLE, problem, "WARN"].into_iter().all(|part| line.contains(part));
+        assert_eq!(logs.iter().filter(warned).count(), 1, "{problem}: {logs:#?}");
+    }
     loop {
         poll.tick().await;
         if errors(&rig).await[0].0.is_some() {

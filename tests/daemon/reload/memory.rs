@@ -4,10 +4,10 @@
 
 use std::fs;
 
+use super::budgets::started;
 use super::random::{BROKEN, accounts_of_the_run, number};
 use super::world::{Listed, World, is_shown};
 use crate::durability::process::{Exporter, Home};
-use crate::program::program;
 
 /// The fewest reloads that tell growth from noise.
 const FEWEST: u64 = 100;
@@ -19,11 +19,31 @@ const RELOADS_OF_A_ROUND: u64 = 4;
 /// minute, and 1 kB for each of eight hundred. What belongs to an account that is polled takes several times this limit.
 const BYTES_OF_A_RELOAD: u64 = 20_000;
 
+/// The most threads of a process, however many accounts it has: the main thread, two that run tasks, those of the log, of signals
+/// and of the watchdog of the state file, one each for a commit, for who hands over, for who writes a journal, for a reload and for
+/// the page, and as many again for what ended within the last ten seconds, or reads an answer on a thread that had to stop.
+const THREADS: u64 = 24;
+
 /// Private memory of the process in bytes, without what it has mapped from files.
-fn resident(exporter: &Exporter) -> u64 {
+pub(super) fn resident(exporter: &Exporter) -> u64 {
+    status(exporter, "RssAnon:") << 10
+}
+
+/// A number of `/proc/PID/status`; sizes are in KiB.
+fn status(exporter: &Exporter, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", exporter.id())).expect("it runs");
-    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB"));
-    anonymous.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("a size") << 10
+    let value =
+        status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
+    value.unwrap_or_else(|| panic!("{name} in {status}"))
+}
+
+/// The alias and the token of each account.
+fn names(accounts: usize) -> Vec<[String; 2]> {
+    (0..accounts).map(|number| [format!("account-{number}"), format!("t{number}")]).collect()
+}
+
+fn all(names: &[[String; 2]]) -> Vec<Listed<'_>> {
+    names.iter().enumerate().map(|(account, [alias, token])| Listed::new(account, alias, token)).collect()
 }
 
 /// By how much the memory grew from the second to the fourth quarter of the rounds, in bytes per reload. The least of a quarter
@@ -49,18 +69,27 @@ fn growth_is_told_from_noise() {
 }
 
 #[test]
+fn many_accounts_that_wait_for_the_disk_take_few_threads() {
+    const MANY: usize = 100;
+    let (world, home) = (World::with(MANY), Home::empty());
+    let names = names(MANY);
+    let all = all(&names);
+    home.configure(&world.config(&home, &all, "intervals: { summary: 5s }"));
+    let mut exporter = started(&home);
+    // Each begins with a lease and its first rows.
+    exporter.until("all accounts are read", |scrape| all.iter().all(|one| super::up(one.alias)(scrape)));
+    let threads = status(&exporter, "Threads:");
+    assert!(threads <= THREADS, "{threads} threads for {MANY} accounts");
+}
+
+#[test]
 #[expect(clippy::print_stdout, reason = "the figures are for the person who runs this test")]
 fn memory_does_not_grow_with_reloads() {
     let rounds = number("RELOADS").unwrap_or(FEWEST).max(FEWEST) / RELOADS_OF_A_ROUND;
     let (world, home) = (World::with(accounts_of_the_run()), Home::empty());
-    let text = |number: usize| [format!("account-{number}"), format!("t{number}")];
-    let names: Vec<[String; 2]> = (0..world.accounts).map(text).collect();
+    let names = names(world.accounts);
     // All accounts; and every second one under another name, with another credential and another share.
-    let all: Vec<_> = names
-        .iter()
-        .enumerate()
-        .map(|(account, [alias, token])| Listed::new(account, alias, token))
-        .collect();
+    let all = all(&names);
     let others = names.iter().rev().zip(names.iter().cycle().skip(1)).enumerate().step_by(2);
     let some: Vec<_> = others
         .map(|(account, ([alias, _], [_, token]))| Listed {
@@ -73,11 +102,7 @@ fn memory_does_not_grow_with_reloads() {
     let some_text =
         world.config(&home, &some, "intervals: { summary: 20s }\nusers: { limit: 5 }\nlog: { level: warn }");
     home.configure(&all_text);
-    let mut command = program();
-    // As in the image and the unit of systemd: otherwise each thread keeps what it has freed.
-    command.arg("--config.file").arg(home.config()).env("MALLOC_ARENA_MAX", "1");
-    let mut exporter = home.spawn(&mut command);
-    exporter.until_logged("serving /metrics");
+    let mut exporter = started(&home);
     exporter.until("all accounts are shown", |scrape| is_shown(scrape, &all));
     let mut broken = BROKEN.iter().cycle();
     let mut samples = Vec::new();

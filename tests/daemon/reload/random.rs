@@ -1,6 +1,6 @@
 //! Reloads in random order, half of them of broken files, while events come, accounts come and go, and the process is killed
 //! or ended now and then: what is counted is the truth, no request is beyond the budget, none counts twice, no account is without
-//! a poller, and none has two.
+//! a poller, none has two, and memory has a bound that is no question of how many reloads there were.
 //!
 //! `RELOADS` says how many reloads (30 unless it is set), `RELOADS_ACCOUNTS` of how many accounts (6), of which at most a
 //! hundred come and go, and `RELOADS_SEED` with which seed.
@@ -14,6 +14,7 @@ use zt_risk_exporter::clock::Clock;
 use super::budgets::{
     Ended, Ending, REQUESTS, SHARE, assert_each_counted_once, assert_within_budget, restart, started,
 };
+use super::memory::resident;
 use super::world::{ACCOUNTS, Listed, World, is_shown};
 use crate::durability::process::{Exporter, Home, Scrape};
 
@@ -27,6 +28,16 @@ const KILLS: u64 = 40;
 
 /// How many accounts come and go at most.
 const COMING_AND_GOING: usize = 100;
+
+/// The most private memory of a process without accounts, in bytes. Half of it is the cache of the state file.
+const MEMORY: u64 = 64 << 20;
+
+/// What each account adds to it at most. Its credential has a budget, and what it had left to another one, each of at most 1,200
+/// requests of 24 bytes, with room for as many more: 115 kB. The state file has a row of up to 30 kB for them, with a copy here and
+/// another one in the batch. Its part of the page has 25 kB, of which there are two while the page is replaced, and their
+/// compressed copies; the status document has as much. The poller's task has room for each of the requests that it may send,
+/// 200 kB without optimization. The rest is for its connection, two configurations, and what is known of ten users.
+const MEMORY_OF_AN_ACCOUNT: u64 = 600_000;
 
 /// What is wrong with a broken configuration.
 pub(super) const BROKEN: [&str; 5] = [
@@ -130,13 +141,15 @@ struct Tally {
     broken: u64,
     restarts: u64,
     events: f64,
+    /// The most private memory of a process, in bytes.
+    memory: u64,
 }
 
 fn round(accounts: usize, reloads: u64, seed: u64) -> Tally {
     let (world, home, names) = (World::with(accounts), Home::empty(), Names::of(accounts));
     let settings = names.settings();
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut tally = Tally { reloads, broken: 0, restarts: 0, events: 0.0 };
+    let mut tally = Tally { reloads, broken: 0, restarts: 0, events: 0.0, memory: 0 };
     let (stop, mut counts, mut ended) = (AtomicBool::new(false), Counts::default(), Ended::default());
     let mut accounts = names.random(&mut random);
     home.configure(&world.config(&home, &accounts, &settings));
@@ -171,6 +184,9 @@ fn round(accounts: usize, reloads: u64, seed: u64) -> Tally {
             let scrape = exporter.until("the accounts of the configuration are shown", is_shown);
             counts.record(&scrape, &accounts, &what);
             assert_each_counted_once(world, &ended, &scrape, &accounts, &what);
+            let (memory, most) = (resident(&exporter), MEMORY + MEMORY_OF_AN_ACCOUNT * world.accounts as u64);
+            assert!(memory < most, "{what}: {memory} bytes of memory, at most {most} expected");
+            tally.memory = memory.max(tally.memory);
             if random.u64(0..RELOADS_OF_A_PROCESS.max(reloads / KILLS)) == 0 {
                 tally.restarts += 1;
                 restart(&mut exporter, world, &home, &mut ended, Ending::random(&mut random), &what);
@@ -225,10 +241,12 @@ fn counts_are_exact_after_any_reload() {
         println!("RELOADS={reloads} RELOADS_ACCOUNTS={accounts} RELOADS_SEED={seed}");
         let clock = Clock::system();
         let since = clock.now();
-        let Tally { reloads: done, broken, restarts, events } = round(accounts, reloads, seed);
+        let Tally { reloads: done, broken, restarts, events, memory } = round(accounts, reloads, seed);
         println!(
-            "{done} reloads in {:.0} s, {broken} of them broken, {restarts} restarts: {events} events counted, none lost or double",
+            "{done} reloads in {:.0} s, {broken} of them broken, {restarts} restarts: {events} events counted, none lost or \
+             double, at most {:.1} MB of memory",
             clock.now().since(since).as_secs_f64(),
+            memory as f64 / 1e6,
         );
         left -= reloads;
         seed = seed.wrapping_add(1);

@@ -12,7 +12,7 @@ async fn leases_exceed_the_requests_sent_at_most_twofold_and_by_at_most_a_twenti
         let last = Arc::new(Mutex::new(Spending::default()));
         let journal = {
             let last = Arc::clone(&last);
-            Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
+            Journal::new(JournalTurn::default(), move |spending| *last.lock().unwrap() = spending.clone())
         };
         let budget = Budget::continued(0.25, Clock::system(), Spending::default(), Some(journal));
         for _ in 0..sent {
@@ -29,7 +29,7 @@ fn journaled(clock: &Clock, spendings: &[&Spending]) -> (Budget, Arc<Mutex<Spend
     let last = Arc::new(Mutex::new(Spending::default()));
     let journal = {
         let last = Arc::clone(&last);
-        Journal::new(move |spending| *last.lock().unwrap() = spending.clone())
+        Journal::new(JournalTurn::default(), move |spending| *last.lock().unwrap() = spending.clone())
     };
     let budget = Budget::continued(0.25, clock.clone(), Spending::default(), Some(journal));
     for spending in spendings {
@@ -138,7 +138,7 @@ async fn nobody_but_the_writer_waits_for_a_journal_that_hangs() {
     let written = Arc::new(Mutex::new(Vec::new()));
     let journal = {
         let (written, released) = (Arc::clone(&written), Mutex::new(released));
-        Journal::new(move |spending| {
+        Journal::new(JournalTurn::default(), move |spending| {
             written.lock().unwrap().push(spending.clone());
             began.send(()).unwrap();
             tokio::task::block_in_place(|| released.lock().unwrap().recv().unwrap());

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::collector::account::{Fetch, Settings, Step};
 use crate::collector::persist::Saved;
 use crate::collector::poller::tests::{PATIENCE, connection, until_it_waits};
-use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller};
+use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller, Turns};
 use crate::collector::shared_failures::SharedFailures;
 use crate::collector::user_label::UserLabel;
 use crate::metrics::telemetry::Telemetry;
@@ -250,8 +250,8 @@ impl Running {
         let telemetry = Telemetry::new(clock.clone());
         let assignment = Arc::new(Assignment { settings: settings(), feed: None, connection });
         let (orders, received) = watch::channel(Order::Poll(Arc::clone(&assignment)));
-        let failures = SharedFailures::default();
-        let parts = Parts { account, clock, telemetry, failures, saving: Some(saving), snapshots };
+        let (failures, turns) = (SharedFailures::default(), Turns::default());
+        let parts = Parts { account, clock, telemetry, failures, saving: Some(saving), snapshots, turns };
         let poller = tokio::spawn(Poller::new(parts, assignment, received, mpsc::channel(1).0).run());
         Self { folder, state, orders, published, poller }
     }
