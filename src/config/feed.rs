@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::declared::Naming;
 use super::error::{Error, Mistakes};
+use super::naming::Naming;
 use super::reading::Reading;
 use super::sources::{Layers, Setting};
 use super::{Config, IdentityPolicy, keys, parse};
