@@ -12,7 +12,7 @@ use zt_risk_exporter::internals::metrics::exposition::{Compressor, Deflated, Enc
 use zt_risk_exporter::internals::metrics::families;
 use zt_risk_exporter::internals::metrics::families::exporter as own_families;
 use zt_risk_exporter::internals::metrics::family::Kind;
-use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::metrics::telemetry::{BaselineState, Telemetry};
 use zt_risk_exporter::model::{AccountName, BehaviorStatus, Identity, Integration, Resource, Snapshot};
 
 use crate::accounts;
@@ -359,13 +359,17 @@ fn the_families_about_the_exporter_are_those_declared() {
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
     telemetry.web_certificate(Timestamp::from_seconds(1_800_000_000));
     telemetry.config_loaded(Timestamp::from_seconds(1_790_000_000));
+    telemetry.baseline("acme", BaselineState::Readable, Timestamp::from_seconds(1_790_000_000));
     let text = telemetry.render(Format::Text);
     let is: BTreeSet<_> = types(&text).into_iter().collect();
     let declared: BTreeSet<_> = own_families::ALL
         .iter()
         .map(|family| (family.name, family.kind.as_str()))
-        // There is no block, and the number of open files may be unlimited.
-        .filter(|(name, _)| *name != "zt_risk_exporter_blocked_until_timestamp_seconds")
+        // There is no block and no directory of tokens, and the number of open files may be unlimited.
+        .filter(|(name, _)| {
+            !["zt_risk_exporter_blocked_until_timestamp_seconds", "zt_risk_exporter_token_files"]
+                .contains(name)
+        })
         // There is no feed. `the_metrics_of_a_feed_are_those_declared` compares these.
         .filter(|(name, _)| !name.starts_with("zt_risk_exporter_feed_"))
         .collect();
