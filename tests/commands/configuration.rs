@@ -158,5 +158,5 @@ fn the_chart_has_the_bounds_and_choices_of_the_exporter() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 17, "five numbers, nine identities, three formats");
+    assert_eq!(compared, 19, "five numbers, nine identities, five formats");
 }
