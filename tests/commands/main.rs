@@ -14,6 +14,7 @@ mod check;
 mod check_accounts;
 mod cli;
 mod configuration;
+mod feed;
 mod golden_table;
 mod manual;
 mod offline;
