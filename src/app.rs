@@ -30,6 +30,7 @@ use crate::app::signals::{EarlyHangup, stop_signal};
 use crate::clock::Clock;
 use crate::cloudflare::SetupError;
 use crate::config::{Config, ConfigSource, IdentityPolicy};
+use crate::feed;
 use crate::http::listen::Listen;
 use crate::simulator::{self, Scenario};
 use crate::store;
@@ -84,6 +85,9 @@ pub enum Error {
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] store::Error),
+    /// The feed cannot be written.
+    #[error(transparent)]
+    Feed(#[from] feed::file::Error),
     /// The operating system does not return the address of a bound socket.
     #[error("cannot read the address that was bound: {0}")]
     Address(io::Error),

@@ -195,6 +195,18 @@ impl Client {
         self.user_with(user, EventCount::UNKNOWN).await
     }
 
+    /// The same, of which the list of users counts `expected`.
+    ///
+    /// # Errors
+    /// As [`Client::user`].
+    pub async fn user_in_detail_expecting(
+        &self,
+        user: UserId,
+        expected: EventCount,
+    ) -> Result<UserRisk<DetailedEvent>, Error> {
+        self.user_with(user, expected).await
+    }
+
     async fn user_with<E: Element>(&self, user: UserId, expected: EventCount) -> Result<UserRisk<E>, Error> {
         let request = self.request(Operation::User, &[&user.to_string()]);
         let (transport, paging, expected) = (&self.transport, &self.paging.user, expected.or_zero());

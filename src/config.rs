@@ -11,6 +11,7 @@ mod background;
 mod canonical;
 mod declared;
 mod error;
+mod feed;
 mod files;
 mod flags;
 pub(crate) mod keys;
@@ -39,6 +40,7 @@ pub(crate) use background::{BackgroundRead, read_within};
 pub(crate) use declared::{Offline, Outline, Outlined};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
+pub use feed::Feed;
 pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
@@ -55,6 +57,7 @@ use crate::model::resource::Intervals;
 use crate::store;
 use addresses::Addresses;
 use declared::{Declared, Naming};
+use feed::DeclaredFeed;
 use reading::Reading;
 use secret_files::Secrets;
 use sources::Layers;
@@ -92,6 +95,8 @@ pub struct Config {
     pub users: Users,
     /// The state file; without one nothing survives a restart.
     pub state: Option<store::Settings>,
+    /// The feed, if there is one.
+    pub feed: Option<Feed>,
     /// The HTTP server.
     pub web: Web,
     /// The log.
@@ -280,12 +285,19 @@ impl Config {
         let layers = Layers::load(flags, environment, accepted, &mut mistakes);
         let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let config = layers.map(|layers| {
-            let Declared { local, base_url, limit, naming, shard, accounts, credentials, mut warnings } =
-                Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
+            let declared = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
+            let Declared { local, base_url, limit, naming, feed, .. } = declared;
+            let Declared { shard, accounts, credentials, mut warnings, .. } = declared;
             let mut files = layers.files.clone();
             files.extend(naming.as_ref().and_then(Naming::key_file));
+            files.extend(feed.iter().flatten().find_map(DeclaredFeed::key_file));
             warnings.extend(naming.as_ref().and_then(Naming::warning));
             let identity = naming.and_then(|naming| mistakes.note(naming.policy()));
+            let feed = feed.and_then(|feed| match (feed, &identity) {
+                (None, _) => Some(None),
+                (Some(feed), Some(identity)) => mistakes.note(feed.with_key(identity)).map(Some),
+                (Some(_), None) => None,
+            });
             let Local { intervals, state, web, log, auto_reload } = local?;
             Some(Self {
                 accounts: shard?.pick(accounts),
@@ -294,6 +306,7 @@ impl Config {
                 intervals,
                 users: Users { limit: limit?, identity: identity? },
                 state,
+                feed: feed?,
                 web,
                 log,
                 warnings,

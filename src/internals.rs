@@ -20,6 +20,7 @@ pub mod cloudflare {
 #[cfg(feature = "daemon")]
 pub mod collector {
     pub mod account {
+        pub use crate::collector::account::feed::FeedSettings;
         pub use crate::collector::account::{Account, Fetch, Hold, Settings, Step};
     }
     pub mod ledger {
@@ -59,10 +60,30 @@ pub mod commands {
 #[cfg(feature = "daemon")]
 pub mod config {
     pub use crate::config::{
-        Config, CredentialSource, Error, Flags, IdentityPolicy, Local, LogFormat, Sockets, WebFlags,
+        Config, CredentialSource, Error, Feed, Flags, IdentityPolicy, Local, LogFormat, Sockets, WebFlags,
     };
     pub mod keys {
         pub use crate::config::keys::{ALL, Change, Key};
+    }
+}
+
+#[cfg(feature = "daemon")]
+pub mod feed {
+    pub use crate::feed::{Format, SinkKind};
+    pub mod fields {
+        pub use crate::feed::fields::{ALL, Field, Presence, Value, kinds};
+    }
+    pub mod outbox {
+        pub use crate::feed::outbox::{Buffer, Line, Outbox};
+    }
+    pub mod record {
+        pub use crate::feed::record::{Details, History, RecordKind};
+    }
+    pub mod saved {
+        pub use crate::feed::saved::{SavedFeed, key};
+    }
+    pub mod signal {
+        pub use crate::feed::signal::Signal;
     }
 }
 

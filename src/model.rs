@@ -229,7 +229,8 @@ impl Event {
     }
 }
 
-/// A risk event with its details. Only commands that a person runs read details; they reach no metric and no file.
+/// A risk event with its details. Only commands that a person runs read details, and the feed if the configuration asks for them;
+/// they reach no metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetailedEvent {
     /// The event.

@@ -93,6 +93,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
             audit: paced(6.0 * 3600.0),
         },
         users: config::Users { limit: 100, identity: IdentityPolicy::Id },
+        feed: None,
         state: temp_dir.map(TempDir::state),
         web: local.web,
         log: local.log,

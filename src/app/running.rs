@@ -35,11 +35,14 @@ impl Exporter {
     /// # Errors
     /// A part ended. The exporter stops then, because `/metrics` would keep serving values that no longer change.
     pub async fn run(self, ports: impl Into<Ports>, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let Self { mut supervisor, shared, config, trend_step, reloading } = self;
+        let Self { mut supervisor, shared, sinks, config, trend_step, reloading } = self;
         let ports = ports.into();
         let exposure = ports.exposure();
         let Ports { sockets, web, metrics_path } = ports;
-        let Shared { telemetry, clock, state, .. } = shared;
+        let Shared { telemetry, clock, state, feed, .. } = shared;
+        if let (Some(feed), Some(sinks), Some(state)) = (&feed, sinks, &state) {
+            sinks.start(feed, state, &clock)?;
+        }
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
         let published = supervisor.published();
         let restored: Vec<_> = published.borrow().iter().map(|source| source.clone().latest()).collect();
@@ -130,6 +133,9 @@ impl Exporter {
         let drained = server.await.map_err(|_| Error::PartEnded("the server"));
         supervisor.shutdown().await;
         committer.abort();
+        if let Some(feed) = feed {
+            feed.stop();
+        }
         if let Some(state) = state {
             state.close();
         }

@@ -11,12 +11,15 @@ use super::{ClientError, Error, Tuning};
 use crate::clock::Clock;
 use crate::cloudflare::limit::{Budget, WINDOW};
 use crate::cloudflare::{Client, Endpoint, Limits, OperationLimits, Options, Pii};
+use crate::collector::account::feed::FeedSettings;
 use crate::collector::account::{Account, Settings};
 use crate::collector::persist::{Now, Saved};
 use crate::collector::poller::{Connection, Parts, Saving};
 use crate::collector::schedule::REFUSED_INTERVAL;
 use crate::collector::user_label::UserLabel;
 use crate::config::{self, Config, IdentityPolicy};
+use crate::feed::hub::Feed;
+use crate::feed::saved::SavedFeed;
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{AccountName, Resource, Snapshot};
 use crate::store::row::Unreadable;
@@ -38,6 +41,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) telemetry: Telemetry,
     pub(super) state: Option<State>,
+    pub(super) feed: Option<Feed>,
     pub(super) tuning: Tuning,
     /// Where the API is. A change of the base URL needs a restart.
     pub(super) endpoint: Endpoint,
@@ -109,17 +113,28 @@ impl Shared {
     pub(super) fn restore(
         &self,
         settings: Settings,
-        saved: Saved,
+        feed: Option<FeedSettings>,
+        mut saved: Saved,
         rows: &mut impl Rows,
     ) -> Result<Account, Error> {
         let now = Now { instant: self.clock.now(), date: self.clock.date() };
+        let AccountName { id, alias } = settings.name.clone();
+        let mut waiting = std::mem::take(&mut saved.feed);
         let mut account = match Account::restore(settings.clone(), saved, now) {
             Ok(account) => account,
             Err(why) => {
-                rows.contradict(&settings.name.id, why)?;
+                rows.contradict(&id, why)?;
+                waiting = SavedFeed::default();
                 Account::new(settings)
             }
         };
+        if let Some((feed, settings)) = self.feed.as_ref().zip(feed) {
+            let outbox = feed.outbox((&id, &alias), waiting, settings.format, now.date);
+            account.feed_into(outbox, settings, now.date);
+        } else if !waiting.is_empty() {
+            // What is counted from now on is in no feed, so a later feed must be another one.
+            account.save_everything();
+        }
         // The first snapshot says from this until when `up` may be missing.
         account.begin(now.instant);
         account.retry_refused_every(REFUSED_INTERVAL.div_f64(self.tuning.speed));
@@ -161,7 +176,7 @@ impl Shared {
     fn client_options(&self, config: &Config, id: &str) -> Options {
         let (telemetry, id) = (self.telemetry.clone(), id.to_owned());
         Options {
-            pii: if matches!(config.users.identity, IdentityPolicy::Email) { Pii::Keep } else { Pii::Drop },
+            pii: if config.keeps_names() { Pii::Keep } else { Pii::Drop },
             permit_timeout: PERMIT_WAIT,
             max_retry_wait: RETRY_WAIT,
             idle_timeout: self.tuning.idle_timeout,
@@ -188,6 +203,13 @@ pub(super) fn settings(config: &Config, account: &config::Account, budget: u32) 
         secret: *uuid::Uuid::new_v4().as_bytes(),
         seed: fastrand::u64(..),
     }
+}
+
+/// What the records of the feed have, if there is a feed.
+pub(super) fn feed_settings(config: &Config) -> Option<FeedSettings> {
+    let config::Feed { settings: _, format, identity, details, history } = config.feed.as_ref()?;
+    let (format, details, history) = (*format, *details, *history);
+    Some(FeedSettings { format, user_label: user_label(identity), details, history })
 }
 
 fn user_label(policy: &IdentityPolicy) -> UserLabel {

@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, block_in_place};
 use super::Error;
 use super::budgets::{self, Budgets, Group};
 use super::config_changes::{self, Change};
-use super::shared::{Rows, Shared, settings};
+use super::shared::{Rows, Shared, feed_settings, settings};
 use crate::app::liveness::Liveness;
 use crate::app::logging;
 use crate::cloudflare::Credentials;
@@ -229,12 +229,14 @@ impl Supervisor {
             let parts = match saved.remove(account.id.as_str()) {
                 None => None,
                 Some((saved, generation)) => {
-                    let restored = self.shared.restore(settings.clone(), saved, rows)?;
+                    let feed = feed_settings(&config);
+                    let restored = self.shared.restore(settings.clone(), feed, saved, rows)?;
                     Some(self.shared.parts(restored, generation))
                 }
             };
             let name = settings.name.clone();
-            let assignment = Arc::new(Assignment { settings, connection });
+            let feed = feed_settings(&config);
+            let assignment = Arc::new(Assignment { settings, feed, connection });
             accounts.push((name, PreparedAccount { assignment, parts }));
         }
         drop(saved);
@@ -248,13 +250,12 @@ impl Supervisor {
         account: &Account,
         budget: &Budget,
     ) -> Result<Arc<Connection>, Error> {
-        let with_names = |config: &Config| matches!(config.users.identity, IdentityPolicy::Email);
         let before = self.config.accounts.iter().find(|known| known.id == account.id);
         let polled = self.polled.get(&account.id).filter(|polled| polled.stage != Stage::Leaving);
         if let (Some(before), Some(polled)) = (before, polled)
             && polled.assignment.connection.budget.is_same(budget)
             && !config_changes::is_recredentialed((&self.config, before), (config, account))
-            && with_names(&self.config) == with_names(config)
+            && self.config.keeps_names() == config.keeps_names()
             && self.shared.limits(&self.config) == self.shared.limits(config)
         {
             return Ok(Arc::clone(&polled.assignment.connection));

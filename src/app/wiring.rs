@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::cloudflare::{Endpoint, OperationLimits, Options};
 use crate::collector::persist::Saved;
 use crate::config::{Config, ConfigSource, WebPage};
+use crate::feed::sinks::Sinks;
 use crate::metrics::telemetry::Telemetry;
 use crate::store::State;
 
@@ -46,6 +47,8 @@ impl Default for Tuning {
 pub struct Exporter {
     pub(super) supervisor: Supervisor,
     pub(super) shared: Shared,
+    /// The sinks of the feed, which are not written yet.
+    pub(super) sinks: Option<Sinks>,
     pub(super) config: Arc<Config>,
     /// The time between two points of a trend; `None` if the live page is off.
     pub(super) trend_step: Option<Duration>,
@@ -57,7 +60,7 @@ impl Exporter {
     /// Wires the configured accounts.
     ///
     /// # Errors
-    /// The API cannot be reached from here, a client cannot be built, or the state file cannot be used.
+    /// The API cannot be reached from here, a client cannot be built, or the state file or the feed cannot be used.
     pub fn new(config: Arc<Config>, clock: &Clock, tuning: &Tuning) -> Result<Self, Error> {
         let endpoint = Endpoint::new(config.base_url.as_str(), Options::default().connect_timeout)?;
         let (state, saved) = match &config.state {
@@ -71,19 +74,24 @@ impl Exporter {
                 (None, BTreeMap::new())
             }
         };
+        let feed = config.feed.as_ref().map(|feed| Sinks::open(&feed.settings)).transpose()?;
+        let (feed, sinks) = feed.unzip();
         let stats = state.as_ref().map_or_else(Arc::default, State::stats);
         let telemetry = Telemetry::with_state(clock.clone(), stats);
         telemetry.observe_log(logging::dropped_lines);
         telemetry.config_loaded(clock.date());
+        if let Some(feed) = &feed {
+            telemetry.observe_feed(feed.clone());
+        }
         let trend_step = match config.web.page {
             WebPage::On => Some(TREND_STEP.div_f64(tuning.speed).max(SHORTEST_TREND_STEP)),
             WebPage::Off => None,
         };
         let generation = state.as_ref().map(State::generation);
         let mut rows = RowsAtStart { state: state.clone(), generation, saved };
-        let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning, endpoint };
+        let shared = Shared { clock: clock.clone(), telemetry, state, feed, tuning: *tuning, endpoint };
         let supervisor = Supervisor::new(shared.clone(), Arc::clone(&config), &mut rows)?;
-        Ok(Self { supervisor, shared, config, trend_step, reloading: None })
+        Ok(Self { supervisor, shared, sinks, config, trend_step, reloading: None })
     }
 
     /// Reads the configuration again from `source` on SIGHUP, and as the configuration says.

@@ -7,6 +7,7 @@
 mod changes;
 mod clocks;
 mod dirty;
+pub(crate) mod feed;
 mod labels_due;
 mod lists;
 mod plan;
@@ -32,6 +33,7 @@ use crate::model::{AccountName, Behavior, EventTotals, Integration, OddFields, R
 use crate::store::row::Table;
 use clocks::Clocks;
 use dirty::{Unsaved, Urgency};
+use feed::{EventDetails, FeedSource};
 use labels_due::LabelsDue;
 use refusals::Refusals;
 
@@ -127,6 +129,8 @@ pub struct Account {
     /// What was handed over to a commit that has not ended.
     handed: Option<Published>,
     published: Published,
+    /// Where records go; `None` if there is no feed.
+    feed: Option<FeedSource>,
 }
 
 /// Which request goes first if a resource and a user's events are due. They take turns: if it takes longer than the
@@ -144,6 +148,7 @@ struct Unlabelled {
     names: Vec<String>,
     request: DetailRequest,
     risk: UserRisk,
+    details: EventDetails,
     answered: AnswerDate,
 }
 
@@ -196,6 +201,7 @@ impl Account {
             unsaved: Unsaved::Everything,
             handed: None,
             published: Published::default(),
+            feed: None,
         }
     }
 
@@ -203,12 +209,18 @@ impl Account {
     pub fn handed_over(&mut self) {
         self.unsaved = Unsaved::nothing();
         self.handed = Some(self.totals());
+        if let Some(outbox) = self.outbox() {
+            outbox.handed_over();
+        }
     }
 
     /// The commit that changes were last handed over to has ended: publishes what it contains.
     pub fn committed(&mut self) {
         if let Some(handed) = self.handed.take() {
             self.published = handed;
+            if let Some(outbox) = self.outbox() {
+                outbox.committed();
+            }
         }
     }
 
@@ -222,6 +234,9 @@ impl Account {
     pub fn save_everything(&mut self) {
         self.unsaved = Unsaved::Everything;
         self.handed = None;
+        if let Some(outbox) = self.outbox() {
+            outbox.commit_lost();
+        }
     }
 
     fn totals(&self) -> Published {

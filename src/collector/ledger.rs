@@ -22,13 +22,13 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 pub use loss::Loss;
-pub(crate) use reading::{AnswerDate, IfUnfinished, Reading, Verdict};
+pub(crate) use reading::{AnswerDate, Facts, IfUnfinished, NewEvent, NewReset, Reading, Verdict};
 pub use reading::{DetailRequest, FetchReason};
 pub(crate) use reconcile::CLOCK_SKEW;
 pub(crate) use user_record::{Counted, Record};
 
 use crate::clock::Timestamp;
-use crate::collector::behavior_labels::Labels;
+use crate::collector::behavior_labels::{LabelId, Labels};
 use crate::model::{Behavior, EventTotals, Histogram, LevelChanges, PerLevel, UserId};
 
 /// Seconds from an event to its first observation: one poll (30 s), a few polls, the queue during a campaign (minutes to
@@ -126,6 +126,11 @@ impl Ledger {
         self.labels.names().get(label.index()).map(String::as_str)
     }
 
+    /// The text of a label that was given.
+    pub(crate) fn text_of(&self, label: LabelId) -> &str {
+        self.labels.names().get(label.index()).map_or("", String::as_str)
+    }
+
     /// Adds observed changes of level.
     pub(crate) fn count_level_changes(&mut self, observed: &LevelChanges) {
         for (from, changes) in observed.iter().enumerate() {
@@ -213,7 +218,7 @@ impl Ledger {
             events,
             delays,
             first_of_behavior,
-            resets,
+            reset,
             time_to_reset,
             losses,
             labels,
@@ -227,7 +232,7 @@ impl Ledger {
         let labels = self.labels.names().len();
         self.events.resize(labels, [0; 4]);
         self.behavior_users.resize(labels, 0);
-        for (label, level) in events {
+        for NewEvent { label, level, .. } in events {
             self.events[label.index()][level.index()] += 1;
         }
         for label in first_of_behavior {
@@ -236,7 +241,7 @@ impl Ledger {
         for delay in delays {
             self.delay.observe(delay);
         }
-        self.resets += resets;
+        self.resets += u64::from(reset.is_some());
         if let Some((level, seconds)) = time_to_reset {
             self.time_to_reset[level.index()].observe(seconds);
         }

@@ -21,6 +21,7 @@ use crate::collector::ledger::Record;
 use crate::collector::ledger::persisted::Totals;
 use crate::collector::roster::{Overview, User};
 use crate::collector::top_users::Selection;
+use crate::feed::saved::{self as feed, SavedFeed};
 use crate::model::{Behavior, Integration, Resource, UserId};
 use crate::store::row::{Table, Unreadable};
 use bytes::RowReader;
@@ -42,12 +43,23 @@ pub enum Document {
     Integrations,
     /// The requests charged to the budget of its credential: [`Spending`].
     Spending,
+    /// Where the feed is.
+    Feed,
+    /// How far each sink of the feed is.
+    FeedPositions,
 }
 
 impl Document {
     /// All documents.
-    pub const ALL: [Self; 5] =
-        [Self::Totals, Self::CollectorState, Self::Behaviors, Self::Integrations, Self::Spending];
+    pub const ALL: [Self; 7] = [
+        Self::Totals,
+        Self::CollectorState,
+        Self::Behaviors,
+        Self::Integrations,
+        Self::Spending,
+        Self::Feed,
+        Self::FeedPositions,
+    ];
 
     /// Its name in the file.
     pub const fn as_str(self) -> &'static str {
@@ -57,6 +69,8 @@ impl Document {
             Self::Behaviors => "behaviors",
             Self::Integrations => "integrations",
             Self::Spending => "spending",
+            Self::Feed => feed::PLACE,
+            Self::FeedPositions => feed::POSITIONS,
         }
     }
 }
@@ -145,6 +159,8 @@ pub struct Saved {
     pub pending: Vec<(UserId, SavedPending)>,
     /// The users with series of their own, and until when each keeps them.
     pub series: Vec<(Selection, Option<Timestamp>)>,
+    /// The records of the feed that wait to be written.
+    pub feed: SavedFeed,
 }
 
 impl Saved {
@@ -153,13 +169,15 @@ impl Saved {
     /// # Errors
     /// This program does not write such a row.
     pub fn add(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        if table == Table::Documents {
-            return self.add_document(key, value);
+        match table {
+            Table::Documents => return self.add_document(key, value),
+            Table::Feed => return self.feed.add(key, value),
+            Table::Users | Table::Records | Table::Pending | Table::TopUsers => {}
         }
         let id = UserId::from_slice(key).map_err(|_| Unreadable("the key of a row is not a user id"))?;
         let mut row = RowReader::new(value);
         match table {
-            Table::Documents => unreachable!("documents were added above"),
+            Table::Documents | Table::Feed => unreachable!("these were added above"),
             Table::Users => {
                 let (user, gone) = read_user(id, &mut row)?;
                 if self.users.last().is_some_and(|last| last.id >= id) {
@@ -186,6 +204,8 @@ impl Saved {
             Some(Document::Behaviors) => self.behaviors = Some(parse(value)?),
             Some(Document::Integrations) => self.integrations = Some(parse(value)?),
             Some(Document::Spending) => self.spending = parse::<SavedSpending>(value)?.into(),
+            Some(Document::Feed) => self.feed.read_place(value)?,
+            Some(Document::FeedPositions) => self.feed.read_positions(value)?,
             None => return Err(Unreadable("a document has an unknown name")),
         }
         Ok(())

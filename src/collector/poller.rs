@@ -104,6 +104,9 @@ impl Poller {
         let now = parts.clock.now();
         parts.account.begin(now);
         parts.account.retune(assignment.settings.clone(), now);
+        if let Some(feed) = &assignment.feed {
+            parts.account.set_feed(feed);
+        }
         Self {
             parts,
             orders,

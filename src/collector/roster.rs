@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::feed::record::Cause;
 use crate::model::{EventCount, Level, LevelChanges, PerLevel, Row, RowFingerprint, Summary, UserId};
 pub(crate) use user::{Coverage, LevelSince, Origin, Presence, User};
 
@@ -25,8 +26,19 @@ pub(crate) struct Comparison {
     pub gone: Vec<UserId>,
     /// Changes of level.
     pub level_changes: LevelChanges,
+    /// The same, one by one.
+    pub moves: Vec<LevelMove>,
     /// Totals over the list, if it is complete.
     pub overview: Option<Overview>,
+}
+
+/// A counted change of one user's level. `None` stands for a user who is not on the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LevelMove {
+    pub id: UserId,
+    pub from: Option<Level>,
+    pub to: Option<Level>,
+    pub cause: Cause,
 }
 
 /// Totals over a complete list.
@@ -270,7 +282,8 @@ impl Comparison {
             (now.level, now.since, now.origin) = (fingerprint.level, date, Origin::Observed);
         }
         if from != Some(now.level) {
-            self.count_level_change(from, Some(now.level));
+            let cause = if from.is_none() { Cause::Event } else { cause(user.covered, fingerprint) };
+            self.count_level_change(user.id, from, Some(now.level), cause);
         }
         if now != *user {
             self.users.push(now);
@@ -280,7 +293,7 @@ impl Comparison {
 
     fn first_listed(&mut self, row: &Row, date: Timestamp) {
         self.changed.push((row.user, row.tuple, None));
-        self.count_level_change(None, Some(row.tuple.level));
+        self.count_level_change(row.user, None, Some(row.tuple.level), Cause::Event);
         self.users.push(User::first_listed(row, date));
     }
 
@@ -297,17 +310,31 @@ impl Comparison {
             Presence::Missed => {
                 self.users.push(User { presence: Presence::Gone, ..*user });
                 self.gone.push(user.id);
-                self.count_level_change(Some(user.level), None);
+                self.count_level_change(user.id, Some(user.level), None, Cause::Removal);
             }
             Presence::Gone => {}
         }
     }
 
     /// Counts a change of level, unless one of the two levels is unknown.
-    fn count_level_change(&mut self, from: Option<Level>, to: Option<Level>) {
+    fn count_level_change(&mut self, id: UserId, from: Option<Level>, to: Option<Level>, cause: Cause) {
         if from.is_none_or(Level::is_known) && to.is_none_or(Level::is_known) {
             let index = |level: Option<Level>| level.map_or(0, Level::index);
             self.level_changes[index(from)][index(to)] += 1;
+            self.moves.push(LevelMove { id, from, to, cause });
         }
+    }
+}
+
+/// Why the level of a listed user changed: what happened since the row that was read last.
+fn cause(covered: RowFingerprint, now: RowFingerprint) -> Cause {
+    let fell =
+        |before: Option<u32>, now: Option<u32>| before.zip(now).is_some_and(|(before, now)| now < before);
+    if now.last_event < covered.last_event || fell(covered.count.known(), now.count.known()) {
+        Cause::Reset
+    } else if (now.last_event, now.count) == (covered.last_event, covered.count) {
+        Cause::Setting
+    } else {
+        Cause::Event
     }
 }

@@ -97,6 +97,7 @@ impl Check {
         let web = web.map(|web| web.summary(clock.date()));
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
         findings.extend(web.iter().flat_map(local::web));
+        findings.extend(config.feed.iter().flat_map(local::feed));
         findings.extend(setup::block_on(try_all(&config, &clock))?);
         Ok(Report::new(Mode::Online, findings).with_web(web))
     }

@@ -10,12 +10,14 @@ use reqwest::Url;
 use super::accounts::{self, Loaded};
 use super::addresses;
 use super::error::{Error, Mistakes};
+use super::feed::DeclaredFeed;
 use super::secret_files::{self, Secrets};
 use super::sources::{Layers, Setting};
 use super::yaml::{Accepted, Document};
 use super::{Account, Config, ConfigSource, Flags, IdentityPolicy, LOAD_WAIT, Local};
 use super::{MOST_USERS, Shard, keys, parse};
 use crate::cloudflare::Credentials;
+use crate::feed::sinks::Settings;
 
 /// A configuration without its key for hashes. What is missing is a mistake.
 pub(super) struct Declared {
@@ -23,6 +25,7 @@ pub(super) struct Declared {
     pub(super) base_url: Option<Url>,
     pub(super) limit: Option<usize>,
     pub(super) naming: Option<Naming>,
+    pub(super) feed: Option<Option<DeclaredFeed>>,
     pub(super) shard: Option<Shard>,
     /// The accounts of all shards.
     pub(super) accounts: Vec<Account>,
@@ -54,23 +57,31 @@ impl Declared {
         let base_url = mistakes.note(parse::base_url(&layers.get_or_default(keys::BASE_URL)));
         let limit = layers.get_or_default(keys::LIMIT).parse(parse::whole_number(0..=MOST_USERS));
         let limit = mistakes.note(limit);
-        let naming = Naming::from_layers(layers, mistakes);
+        let identity = layers.get_or_default(keys::IDENTITY);
+        let naming = Naming::of(layers, &identity, "id, hash, email or none", mistakes);
+        let feed = DeclaredFeed::from_layers(layers, mistakes);
         let shard = Shard::load(layers, mistakes);
         let Loaded { accounts, credentials, warnings } = accounts::load(layers, secrets, mistakes);
         let mut warnings = [layers.warnings.clone(), warnings].concat();
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
-        if has_key && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {
+        let is_used_by_feed = feed.iter().flatten().any(|feed| feed.key_file().is_some());
+        if has_key && !is_used_by_feed && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Self { local, base_url, limit, naming, shard, accounts, credentials, warnings }
+        Self { local, base_url, limit, naming, feed, shard, accounts, credentials, warnings }
     }
 }
 
 impl Naming {
-    fn from_layers(layers: &Layers, mistakes: &mut Mistakes) -> Option<Self> {
+    /// How `setting` says that users are named. `words` are those that it may have.
+    pub(super) fn of(
+        layers: &Layers,
+        setting: &Setting,
+        words: &str,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
         let file = layers.get(keys::HASH_KEY_FILE);
         let path = mistakes.note(file.as_ref().map(parse::path).transpose());
-        let setting = layers.get_or_default(keys::IDENTITY);
         match setting.text.as_str() {
             "id" => Some(Self::Id),
             "email" => Some(Self::Email),
@@ -88,7 +99,7 @@ impl Naming {
                 }
             },
             _ => {
-                mistakes.add(setting.must_be("id, hash, email or none"));
+                mistakes.add(setting.must_be(words));
                 None
             }
         }
@@ -135,6 +146,8 @@ pub struct Offline {
     pub hash_key_file: Option<PathBuf>,
     /// The part that does not concern accounts.
     pub local: Local,
+    /// Where the feed is written to, if there is one.
+    pub(crate) feed: Option<Settings>,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<String>,
 }
@@ -192,10 +205,13 @@ impl Offline {
         let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
         let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
-            let Declared { local, naming, accounts, warnings, .. } =
+            let Declared { local, naming, feed, accounts, warnings, .. } =
                 Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
-            let hash_key_file = naming?.key_file().map(Path::to_owned);
-            Some(Self { accounts, hash_key_file, local: local?, warnings })
+            let (naming, feed) = (naming?, feed?);
+            let of_feed = || feed.as_ref().and_then(DeclaredFeed::key_file);
+            let hash_key_file = naming.key_file().or_else(of_feed).map(Path::to_owned);
+            let feed = feed.map(|feed| feed.settings);
+            Some(Self { accounts, hash_key_file, local: local?, feed, warnings })
         });
         Outlined { result: mistakes.finish(offline), outline }
     }

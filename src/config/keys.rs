@@ -253,6 +253,53 @@ keys! {
     )
     .default("32")
     .spelled(Spelling::Number);
+    FEED_PATH = Key::new(
+        "feed",
+        "path",
+        "The file that gets one record for each event, change of level and reset. It needs `state.path`.",
+    )
+    .file();
+    FEED_STDOUT = Key::new("feed", "stdout", "Whether the records are written to standard output.")
+    .default("false");
+    FEED_FORMAT = Key::new("feed", "format", "The format of a record: `json`, `ocsf` or `ecs`.").default("json").reloads();
+    FEED_ROTATE = Key::new(
+        "feed",
+        "rotate_mib",
+        "The size at which the file is renamed and a new one begins, 1 to 1048576 MiB.",
+    )
+    .default("64")
+    .spelled(Spelling::Number);
+    FEED_KEEP = Key::new("feed", "keep", "How many renamed files are kept, 1 to 10000.")
+    .default("10")
+    .spelled(Spelling::Number);
+    FEED_MODE = Key::new("feed", "mode", "The mode of new files.").default("0640");
+    FEED_IDENTITY = Key::new(
+        "feed",
+        "identity",
+        "How records name a user: `inherit` (as `users.identity`), `id`, `hash`, `email` or `none`.",
+    )
+    .default("inherit")
+    .reloads();
+    FEED_DETAILS = Key::new(
+        "feed",
+        "details",
+        "Whether records have the details of events, which may be personal.",
+    )
+    .default("false")
+    .reloads();
+    FEED_HISTORY = Key::new(
+        "feed",
+        "history",
+        "Whether the first list of an account writes a record for each user on it.",
+    )
+    .default("false");
+    FEED_BUFFER = Key::new(
+        "feed",
+        "buffer_records",
+        "How many records of all accounts may wait while they cannot be written, 100 to 10000000.",
+    )
+    .default("100000")
+    .spelled(Spelling::Number);
     LISTEN_ADDRESS = Key::new(
         "web",
         "listen_address",

@@ -93,6 +93,10 @@ impl Config {
             && before.expose_secret() != after.expose_secret()
         {
             differing.push(keys::HASH_KEY_FILE.path());
+        } else if let (Some(before), Some(after)) = (self.feed_key(), new.feed_key())
+            && before.expose_secret() != after.expose_secret()
+        {
+            differing.push(keys::HASH_KEY_FILE.path());
         }
         differing
     }
@@ -100,6 +104,14 @@ impl Config {
     /// The settings that differ in `new`, and that a reload may change; without the fields of accounts.
     pub(crate) fn setting_changes(&self, new: &Self) -> Vec<SettingChange> {
         self.differing(new, Change::Reload)
+    }
+
+    /// The key that the records of the feed hash ids with.
+    fn feed_key(&self) -> Option<&SecretSlice<u8>> {
+        match self.feed.as_ref().map(|feed| &feed.identity) {
+            Some(IdentityPolicy::Hash { key }) => Some(key),
+            _ => None,
+        }
     }
 
     fn differing(&self, new: &Self, change: Change) -> Vec<SettingChange> {

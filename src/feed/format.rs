@@ -8,7 +8,7 @@ pub(crate) const MAX_LINE: usize = 16 * 1_024;
 
 /// How a record is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub enum Format {
     /// The exporter's own: flat JSON.
     Json,
     /// Open Cybersecurity Schema Framework.

@@ -117,10 +117,10 @@ pub(crate) struct Setting {
 
 /// Declares an enum whose values have a word each.
 macro_rules! words {
-    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $value:ident = $word:literal,)* }) => {
+    ($(#[$about:meta])* $visibility:vis $name:ident { $($(#[$meaning:meta])* $value:ident = $word:literal,)* }) => {
         $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub(crate) enum $name { $($(#[$meaning])* $value,)* }
+        $visibility enum $name { $($(#[$meaning])* $value,)* }
 
         impl $name {
             /// All values, in the order of the manual.
@@ -141,21 +141,28 @@ macro_rules! words {
 }
 
 words! {
-    /// The kind of a record.
-    RecordKind {
+    /// The kind of a record. The state file has its position, so a new one comes last.
+    pub RecordKind {
+        /// A risk event was counted.
         RiskEvent = "risk_event",
+        /// A user's level changed.
         LevelChange = "level_change",
+        /// A user was reset.
         Reset = "reset",
+        /// A user left the list.
         UserGone = "user_gone",
+        /// A behavior changed.
         BehaviorChange = "behavior_change",
+        /// An integration changed.
         IntegrationChange = "integration_change",
+        /// Something is missing.
         Gap = "gap",
     }
 }
 
 words! {
     /// Why a user's level changed, as far as the list of users shows it.
-    Cause {
+    pub(crate) Cause {
         /// The count of events or the time of the latest one rose.
         Event = "event",
         /// The count or the time of the latest event fell, or a reset is known that ended the level.
@@ -171,16 +178,19 @@ words! {
 
 words! {
     /// How a setting at Cloudflare changed.
-    Change {
+    pub(crate) Change {
+        /// It is new.
         Added = "added",
+        /// It has other settings.
         Changed = "changed",
+        /// It is gone.
         Removed = "removed",
     }
 }
 
 words! {
     /// Why something is missing.
-    GapReason {
+    pub(crate) GapReason {
         /// The buffer was full, so the oldest records were dropped.
         BufferFull = "buffer_full",
         /// `state forget` removed the record before it was written.
@@ -200,6 +210,24 @@ words! {
         /// The same: they were listed, but a field of theirs could not be read.
         Unreadable = "unreadable",
     }
+}
+
+/// Whether records have the details of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Details {
+    /// They have.
+    Kept,
+    /// They have not.
+    Dropped,
+}
+
+/// What the first list of users writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    /// A change of level for each user.
+    Written,
+    /// Nothing.
+    Omitted,
 }
 
 impl Content {

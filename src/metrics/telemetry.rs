@@ -6,6 +6,7 @@
 
 mod accounts;
 mod durations;
+mod feed;
 mod incidents;
 mod process;
 mod web;
@@ -20,6 +21,7 @@ use super::families::exporter as f;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::Outcome;
 use crate::cloudflare::limit::Budget;
+use crate::feed::hub::Feed;
 use crate::http::{CloseReason, ConnectionStats};
 use crate::metrics::encode::{Format, Writer};
 use crate::metrics::exposition::repeated_series;
@@ -57,6 +59,7 @@ struct Inner {
     connections: Arc<ConnectionStats>,
     /// Returns the number of dropped log lines.
     dropped_log_lines: OnceLock<fn() -> u64>,
+    feed: OnceLock<Feed>,
 }
 
 /// How the configuration was last read.
@@ -123,6 +126,7 @@ impl Telemetry {
             web: WebCounts::new(),
             connections: Arc::default(),
             dropped_log_lines: OnceLock::new(),
+            feed: OnceLock::new(),
             registry,
         };
         for resource in Resource::ALL {
@@ -175,6 +179,12 @@ impl Telemetry {
     pub fn observe_log(&self, count: fn() -> u64) {
         // If it is set already, it is the same function.
         let _ = self.inner.dropped_log_lines.set(count);
+    }
+
+    /// Shows what became of the records of this feed.
+    pub(crate) fn observe_feed(&self, feed: Feed) {
+        // If it is set already, it is the same feed.
+        let _ = self.inner.feed.set(feed);
     }
 
     /// Something could not be read, or not completely; `message` says why.
@@ -256,6 +266,9 @@ impl Telemetry {
         writer.gathered(&self.inner.registry.gather());
         self.inner.write_connections(&mut writer);
         self.inner.write_state(&mut writer);
+        if let Some(feed) = self.inner.feed.get() {
+            feed::write(feed, &mut writer);
+        }
         self.inner.web.write(&mut writer);
         let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
         writer.family(&f::LOG_LINES_DROPPED).put([], dropped);

@@ -299,9 +299,9 @@ impl Opened {
                 Some(transaction) => transaction,
                 None => batch.insert(Transaction(database.begin_write()?)),
             };
-            let [documents, users, records, pending, series] =
+            let [documents, users, records, pending, series, feed] =
                 Table::ALL.map(|table| transaction.open_table(definition(table)));
-            let mut tables = [documents?, users?, records?, pending?, series?];
+            let mut tables = [documents?, users?, records?, pending?, series?, feed?];
             if before == ExistingRows::Clear {
                 let prefix = number.to_be_bytes();
                 for table in &mut tables {

@@ -9,7 +9,8 @@
 /// 3: the count of a user's events may be unknown, and a level may be one that Cloudflare does not document. Requests charged
 /// to a budget may have been sent within the last hour before their date.
 /// 4: requests charged to a budget have an owner, by which those that several budgets count are known.
-pub const FORMAT: u32 = 4;
+/// 5: records of the feed wait. A program that does not know them would count events that no record tells.
+pub const FORMAT: u32 = 5;
 
 /// A table of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,11 +25,14 @@ pub enum Table {
     Pending,
     /// Users with series of their own.
     TopUsers,
+    /// Records of the feed that wait to be written, by number.
+    Feed,
 }
 
 impl Table {
     /// All tables, in the order of [`Table::index`].
-    pub const ALL: [Self; 5] = [Self::Documents, Self::Users, Self::Records, Self::Pending, Self::TopUsers];
+    pub const ALL: [Self; 6] =
+        [Self::Documents, Self::Users, Self::Records, Self::Pending, Self::TopUsers, Self::Feed];
 
     /// The position of this table in [`Table::ALL`].
     pub const fn index(self) -> usize {
@@ -43,6 +47,7 @@ impl Table {
             Self::Records => "records",
             Self::Pending => "pending",
             Self::TopUsers => "series",
+            Self::Feed => "feed",
         }
     }
 }

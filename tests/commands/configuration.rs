@@ -157,5 +157,5 @@ fn the_chart_has_the_bounds_and_choices_of_the_exporter() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 8, "two numbers, four identities, two formats");
+    assert_eq!(compared, 17, "five numbers, nine identities, three formats");
 }

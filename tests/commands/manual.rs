@@ -7,10 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
+use serde_json::json;
 use zt_risk_exporter::cloudflare::Outcome;
 use zt_risk_exporter::internals::collector::ledger::Loss;
 use zt_risk_exporter::internals::commands::Cli;
 use zt_risk_exporter::internals::config::{Config, Flags};
+use zt_risk_exporter::internals::feed::fields::{self, Field, Presence, Value};
 use zt_risk_exporter::internals::http::CloseReason;
 use zt_risk_exporter::internals::metrics::encode::Format;
 use zt_risk_exporter::internals::metrics::families;
@@ -113,6 +115,72 @@ fn the_values_of_closed_labels_are_all_listed() {
 }
 
 #[test]
+fn the_fields_of_the_feed_are_those_declared_in_the_manual_and_in_the_schema() {
+    let table = GoldenTable::read("docs/feed.md", "## Fields", "| Field | Type | Kinds | Meaning |");
+    table.assert_is(fields::ALL.iter().map(|field| {
+        let kinds = |wanted| fields::kinds().into_iter().filter(move |kind| field.presence(kind) == wanted);
+        let always: Vec<_> = kinds(Presence::Always).map(|kind| format!("`{kind}`")).collect();
+        // In parentheses: not in each record of the kind.
+        let sometimes = kinds(Presence::Sometimes).map(|kind| format!("(`{kind}`)"));
+        let all = if always.len() == fields::kinds().len() { vec!["all".to_owned()] } else { always };
+        let kinds: Vec<_> = all.into_iter().chain(sometimes).collect();
+        let (value, meaning) = (type_of(field.value), field.meaning.to_owned());
+        [format!("`{}`", field.name), value, kinds.join(", "), meaning]
+    }));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/feed/feed.schema.json");
+    let schema = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &schema).unwrap();
+    }
+    let shipped = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(shipped, schema, "{}: UPDATE_GOLDEN=1 writes it again", path.display());
+}
+
+/// The type of a field, as the manual says it.
+fn type_of(value: Value) -> String {
+    match value {
+        Value::Text | Value::RecordId => "text".to_owned(),
+        Value::Time => "time".to_owned(),
+        Value::Number => "number".to_owned(),
+        Value::Flag => "boolean".to_owned(),
+        Value::Word(words) => {
+            let words: Vec<_> = words().into_iter().map(|word| format!("`{word}`")).collect();
+            words.join(", ")
+        }
+    }
+}
+
+/// The JSON Schema of a record: for each kind, which fields it has.
+fn schema() -> serde_json::Value {
+    let property = |field: &Field, kind: &str| match (field.name, field.value) {
+        ("kind", _) => json!({ "const": kind }),
+        (_, Value::Text) => json!({ "type": "string" }),
+        (_, Value::RecordId) => json!({ "type": "string", "pattern": "^[0-9a-f]{32}:[0-9]+:[0-9]+$" }),
+        (_, Value::Time) => {
+            json!({ "type": "string", "pattern": "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?Z$" })
+        }
+        (_, Value::Number) => json!({ "type": "integer", "minimum": 0 }),
+        (_, Value::Flag) => json!({ "type": "boolean" }),
+        (_, Value::Word(words)) => json!({ "enum": words() }),
+    };
+    let of_kind = |kind: &'static str| {
+        let fields = fields::ALL.iter().filter(|field| field.presence(kind) != Presence::Never);
+        let required = fields.clone().filter(|field| field.presence(kind) == Presence::Always);
+        let required: Vec<_> = required.map(|field| field.name).collect();
+        let properties: serde_json::Map<_, _> =
+            fields.map(|field| (field.name.to_owned(), property(field, kind))).collect();
+        json!({ "title": kind, "required": required, "properties": properties, "additionalProperties": false })
+    };
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A record of the feed of zt-risk-exporter",
+        "type": "object",
+        "oneOf": fields::kinds().into_iter().map(of_kind).collect::<Vec<_>>(),
+    })
+}
+
+#[test]
 fn every_variable_of_the_configuration_table_is_known() {
     let rows = table(CONFIGURATION, "| Key | Default | Environment | Change | Meaning |");
     for row in rows {
@@ -131,6 +199,8 @@ fn every_variable_of_the_configuration_table_is_known() {
             let base = [
                 ("CLOUDFLARE_ACCOUNT_ID", "0123456789abcdef0123456789abcdef"),
                 ("CLOUDFLARE_API_TOKEN", "x"),
+                // The feed needs it.
+                ("ZT_RISK_EXPORTER__STATE__PATH", "state.redb"),
                 (variable, value.as_str()),
             ];
             let environment = base.map(|(name, value)| (name.into(), value.into()));

@@ -22,6 +22,7 @@
 //! events are only estimated then, and one seed in some thousands shows the error of the estimate.
 
 mod expected;
+mod feed;
 mod history;
 mod latency;
 mod world;

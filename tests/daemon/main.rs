@@ -18,6 +18,7 @@ mod damage;
 mod durability;
 mod end_to_end;
 mod exposition;
+mod feed;
 mod process;
 #[path = "../shared/program.rs"]
 mod program;

@@ -35,6 +35,7 @@ def cases() -> list[Case]:
         *lost(),
         *connections_closed(),
         *certificate(),
+        *feed_delayed(),
         *reload_failed(),
         *state(),
     ]
@@ -360,6 +361,12 @@ def lost() -> list[Case]:
         ),
         ("ZtRiskExporterUsersSkipped", "cloudflare_zt_risk_departed_users_skipped_total", "account", "acme"),
         ("ZtRiskExporterLogLinesDropped", DROPPED, "instance", "a:10069"),
+        (
+            "ZtRiskExporterFeedRecordsDropped",
+            "zt_risk_exporter_feed_records_dropped_total sink=file reason=buffer_full",
+            "sink reason",
+            "file buffer_full",
+        ),
     ]
     fields = "zt_risk_exporter_unexpected_fields_total resource=summary field"
     quiet = Case(
@@ -423,6 +430,22 @@ def certificate() -> list[Case]:
             {CERTIFICATE: hold(86400, 60) + hold(90 * 86400, 60)},
             {50: ["a:10069"], 61: [], 100: []},
         ),
+    ]
+
+
+def feed_delayed() -> list[Case]:
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterFeedDelayed", sentence, series, firing, by="sink")
+
+    oldest = "zt_risk_exporter_feed_oldest_pending_timestamp_seconds sink=file"
+    return [
+        case(
+            "twelve minutes fire until the record is written",
+            {oldest: hold(0, 30) + gap(30)},
+            {9: [], 11: [], 13: ["file"], 25: ["file"], 40: []},
+        ),
+        case("records that follow one another are quiet", {oldest: clock(0, 120)}, {100: []}),
+        case("no pending records are quiet", {"zt_risk_exporter_feed_pending_records sink=file": hold(0, 60)}, {50: []}),
     ]
 
 

@@ -89,6 +89,8 @@ EDITS = [
     ("ZtRiskExporterEventsUnattributed", "max by (job, account, reason)", "max by (job, instance, account, reason)"),
     ("ZtRiskExporterUsersSkipped", "max by (job, account)", "max by (job, instance, account)"),
     ("ZtRiskExporterLogLinesDropped", "> 0", ">= 0"),
+    ("ZtRiskExporterFeedRecordsDropped", "> 0", ">= 0"),
+    ("ZtRiskExporterFeedDelayed", "> 600", "> 6000"),
     ("ZtRiskExporterConnectionsClosed", "accept_failed|", ""),
     ("ZtRiskExporterConnectionsClosed", "connection_limit|", ""),
     ("ZtRiskExporterConnectionsClosed", "peer_limit|", ""),

@@ -384,6 +384,37 @@ def state_alerts(s: Settings) -> list[Alert]:
             fires_when=f"the exporter dropped log lines within the last {s.lost_window}",
         ),
         Alert(
+            name="ZtRiskExporterFeedRecordsDropped",
+            severity=WARNING,
+            expr=rose("zt_risk_exporter_feed_records_dropped_total", s.lost_window),
+            for_duration="0s",
+            summary="The feed of {{ $labels.instance }} to {{ $labels.sink }} has a gap.",
+            description="""
+            The exporter {{ $labels.instance }} gave up records of its feed to {{ $labels.sink }}: {{ $labels.reason }}.
+            A record of kind gap has their numbers. Counters and metrics are not affected. The log says why the records
+            could not be written.
+            """,
+            command=LOG,
+            dashboard=EXPORTER_INSTANCE,
+            fires_when=f"the exporter gave up records of its feed within the last {s.lost_window}",
+        ),
+        Alert(
+            name="ZtRiskExporterFeedDelayed",
+            severity=WARNING,
+            expr=f"""
+            time() - zt_risk_exporter_feed_oldest_pending_timestamp_seconds > {s.feed_pending.seconds}
+            """,
+            for_duration=str(s.feed_for),
+            summary="The feed of {{ $labels.instance }} to {{ $labels.sink }} is not written.",
+            description="""
+            A record of the exporter {{ $labels.instance }} has waited for {{ humanizeDuration $value }} to be written to
+            {{ $labels.sink }}. Nothing is lost while the buffer has room. The log says why it cannot be written.
+            """,
+            command=LOG,
+            dashboard=EXPORTER_INSTANCE,
+            fires_when=f"a record of the feed has waited for {s.feed_pending} to be written",
+        ),
+        Alert(
             name="ZtRiskExporterStateNotDurable",
             severity=WARNING,
             expr="zt_risk_exporter_state_durable == 0",

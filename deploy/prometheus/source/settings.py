@@ -214,7 +214,7 @@ class Settings:
     pending: Duration = hours(1)
     pending_for: Duration = minutes(5)
 
-    # RowsRejected, EventsUnattributed, UsersSkipped and LogLinesDropped: one is enough, because each is missing data.
+    # RowsRejected, EventsUnattributed, UsersSkipped, LogLinesDropped and FeedRecordsDropped: one is enough, because each is missing data.
     # They fire for an hour.
     lost_window: Duration = hours(1)
     # ConnectionsClosed: one a minute, such as a scraper on a slow line whose every scrape is cut off, but not a few at
@@ -225,6 +225,10 @@ class Settings:
     reload_for: Duration = minutes(5)
     # UnknownRiskLevel: ten polls.
     unknown_for: Duration = minutes(5)
+
+    # FeedDelayed: a record is written a second after it was counted. `for` is longer than a restart after a long stop takes.
+    feed_pending: Duration = minutes(10)
+    feed_for: Duration = minutes(2)
 
     # StateNotDurable: long enough that a short test run does not fire.
     state_for: Duration = minutes(15)

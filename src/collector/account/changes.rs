@@ -6,6 +6,8 @@ use super::Account;
 use super::dirty::Unsaved;
 use crate::collector::persist::{self, CollectorState, Document, Now};
 use crate::collector::top_users::Selection;
+use crate::feed::outbox::{Extent, Outbox};
+use crate::feed::saved as feed;
 use crate::model::UserId;
 use crate::store::row::{Put, Table};
 
@@ -26,12 +28,17 @@ impl Account {
 impl Changes<'_> {
     /// Whether there is nothing to save.
     pub fn is_empty(&self) -> bool {
-        self.account.unsaved.is_empty()
+        self.account.unsaved.is_empty() && !self.have_records()
     }
 
     /// Whether losing them would cost a few requests and no counts.
     pub fn can_wait(&self) -> bool {
-        self.account.unsaved.can_wait()
+        self.account.unsaved.can_wait() && !self.have_records()
+    }
+
+    /// Whether the feed has something to save.
+    fn have_records(&self) -> bool {
+        self.account.outbox().is_some_and(Outbox::is_unsaved)
     }
 
     /// Whether these are all rows of the account, so that any other row in its copy is obsolete.
@@ -87,7 +94,10 @@ impl Changes<'_> {
                 selected.get(&id).map(|user| persist::write_selection(user, until, self.now)),
             )?;
         }
-        Ok(())
+        let records = account.outbox().map(|outbox| outbox.unsaved_rows(self.extent()));
+        records.into_iter().flatten().try_for_each(|(last, value)| {
+            put(Put { table: Table::Feed, key: &feed::key(last), value: value.as_deref() })
+        })
     }
 
     /// The users whose rows of `table` changed; `None` for all of them.
@@ -98,7 +108,14 @@ impl Changes<'_> {
         }
     }
 
+    fn extent(&self) -> Extent {
+        if self.are_everything() { Extent::All } else { Extent::Changed }
+    }
+
     fn includes(&self, document: Document) -> bool {
+        if matches!(document, Document::Feed | Document::FeedPositions) && self.have_records() {
+            return true;
+        }
         match &self.account.unsaved {
             Unsaved::Everything => true,
             Unsaved::Rows(rows) => rows.documents.contains(&document),
@@ -121,6 +138,8 @@ impl Changes<'_> {
             Document::Integrations => account.integrations.as_ref().map(persist::write_document),
             // The budget's journal writes it.
             Document::Spending => None,
+            Document::Feed => account.outbox().map(Outbox::place),
+            Document::FeedPositions => account.outbox().map(Outbox::positions),
         }
     }
 }

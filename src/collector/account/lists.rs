@@ -12,9 +12,10 @@ use crate::collector::persist::Document;
 use crate::collector::queue::QueueChange;
 use crate::collector::roster::{Comparison, Coverage, Roster};
 use crate::collector::schedule::FailureClass;
+use crate::collector::user_label::UserLabel;
 use crate::model::{
-    Behavior, Completeness, EventCount, Found, Integration, LevelChanges, Listing, Resource, Row, Summary,
-    UserId,
+    Behavior, Completeness, EventCount, Found, Identities, Integration, LevelChanges, Listing, Resource, Row,
+    Summary, UserId,
 };
 use crate::store::row::Table;
 
@@ -90,6 +91,7 @@ impl Account {
 
     /// The summary was read. `local_date` is the date on our own clock.
     pub fn summary_read(&mut self, summary: &Summary, now: Instant, local_date: Timestamp) {
+        self.tell_at(local_date);
         let date = self.at_date_of_list(summary, now, local_date);
         self.reachability = Reachability::Answered;
         self.reject(Resource::Summary, summary.unreadable.len() as u64 + u64::from(summary.anonymous));
@@ -98,6 +100,8 @@ impl Account {
         let before = (self.overview.clone(), self.up, self.schedule.summary_pages());
         self.schedule.read(Resource::Summary, summary.pages, now);
         self.up = Some(whole);
+        let people = summary.identities.as_ref();
+        let is_first = whole && self.ledger.epoch().is_none();
         let comparison = match (whole, self.ledger.epoch()) {
             (true, None) => Roster::baseline(summary, date),
             (true, Some(_)) => self.roster.compare(summary, date),
@@ -110,9 +114,16 @@ impl Account {
                 self.unsaved.document(Document::Totals);
             }
             self.unsaved.users(Table::TopUsers, self.top_users.select(summary, now));
+            if !matches!(self.user_label, UserLabel::Email) {
+                // The client keeps names for the feed only.
+                self.top_users.forget_identities();
+            }
             self.last_success.insert(Resource::Summary, local_date);
         }
-        self.apply_comparison(comparison, date);
+        if is_first {
+            self.tell_first_list(&comparison.users, people, date);
+        }
+        self.apply_comparison(comparison, people, date);
         if let Some(date) = self.clocks.earlier().filter(|_| whole) {
             self.clean_up(date);
             self.mark_read(Resource::Summary);
@@ -145,6 +156,10 @@ impl Account {
         keep_settings(&mut behaviors, self.behaviors.as_deref().unwrap_or_default());
         self.ledger.list_behaviors(&behaviors);
         let waiting = self.end_waits(LabelsDue::end);
+        self.tell_at(local_date);
+        if let Some(before) = &self.behaviors {
+            self.tell_behaviors(before, &behaviors);
+        }
         let is_different = self.behaviors.replace(behaviors) != self.behaviors;
         if is_different {
             self.unsaved.document(Document::Totals);
@@ -164,6 +179,10 @@ impl Account {
         self.add_unexpected(Resource::Integrations, &odd);
         integrations.sort_by_key(|integration| integration.id);
         integrations.truncate(MAX_INTEGRATIONS);
+        self.tell_at(local_date);
+        if let Some(before) = &self.integrations {
+            self.tell_integrations(before, &integrations);
+        }
         let is_different = self.integrations.replace(integrations) != self.integrations;
         if is_different {
             self.unsaved.document(Document::Integrations);
@@ -227,9 +246,10 @@ impl Account {
         ended
     }
 
-    fn apply_comparison(&mut self, comparison: Comparison, date: Timestamp) {
-        let Comparison { users, changed, gone, level_changes, overview } = comparison;
+    fn apply_comparison(&mut self, comparison: Comparison, people: Option<&Identities>, date: Timestamp) {
+        let Comparison { users, changed, gone, level_changes, moves, overview } = comparison;
         let mut left = gone.iter().filter_map(|id| self.roster.get(*id).copied()).collect::<Vec<_>>();
+        self.tell_list(&moves, &left, people, date);
         self.unsaved.users(Table::Users, users.iter().map(|user| user.id));
         self.roster.apply(users, date);
         if level_changes != LevelChanges::default() {

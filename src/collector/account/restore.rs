@@ -32,6 +32,7 @@ impl Account {
             records,
             pending,
             series,
+            feed: _,
         } = saved;
         let Some(totals) = totals else {
             let is_empty = users.is_empty() && records.is_empty() && pending.is_empty();

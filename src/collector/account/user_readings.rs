@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::dirty::Urgency;
+use super::feed::{Beside, EventDetails};
 use super::labels_due::{LONGEST_WAIT, Lookup};
 use super::refusals::Scope;
 use super::{Account, Unlabelled};
@@ -36,6 +37,19 @@ impl Account {
         now: Instant,
         local_date: Timestamp,
     ) {
+        self.user_read_in_detail(request, risk, EventDetails::default(), now, local_date);
+    }
+
+    /// A user's events were read with their details.
+    pub(crate) fn user_read_in_detail(
+        &mut self,
+        request: &DetailRequest,
+        risk: &UserRisk,
+        details: EventDetails,
+        now: Instant,
+        local_date: Timestamp,
+    ) {
+        self.tell_at(local_date);
         let mut request = self.with_known_user(request);
         if self.has_left_for_good(&request) {
             request.if_unfinished = IfUnfinished::GiveUp;
@@ -56,7 +70,7 @@ impl Account {
             match self.labels.lookup() {
                 Lookup::Due => {
                     let (request, risk) = (*request, risk.clone());
-                    self.unlabelled = Some(Unlabelled { names, request, risk, answered });
+                    self.unlabelled = Some(Unlabelled { names, request, risk, details, answered });
                     return;
                 }
                 Lookup::Later => return self.wait_for_behaviors(request, now),
@@ -64,15 +78,17 @@ impl Account {
             }
         }
         let reading = self.ledger.reconcile(request, risk, answered);
-        self.apply_reading(request, reading, now);
+        let beside = Beside { identity: risk.identity.as_ref(), details: Some(&details) };
+        self.apply_reading(request, reading, beside, now);
     }
 
     /// The behaviors were read, or are denied: counts the events that waited for them.
     pub(super) fn count_unlabelled(&mut self, now: Instant) {
-        if let Some(Unlabelled { names, request, risk, answered }) = self.unlabelled.take() {
+        if let Some(Unlabelled { names, request, risk, details, answered }) = self.unlabelled.take() {
             self.looked_up.extend(names);
             let reading = self.ledger.reconcile(&request, &risk, answered);
-            self.apply_reading(&request, reading, now);
+            let beside = Beside { identity: risk.identity.as_ref(), details: Some(&details) };
+            self.apply_reading(&request, reading, beside, now);
         }
     }
 
@@ -153,7 +169,7 @@ impl Account {
         self.failing_users.remove(&id);
         self.refusals.forget(&[id]);
         let reading = self.ledger.reconcile_not_found(request);
-        self.apply_reading(request, reading, now);
+        self.apply_reading(request, reading, Beside::default(), now);
     }
 
     /// Whether all users are refused: several in a row, and no other one that was read before is left to test that.
@@ -177,7 +193,7 @@ impl Account {
         self.schedule.users_accepted();
     }
 
-    fn apply_reading(&mut self, request: &DetailRequest, reading: Reading, now: Instant) {
+    fn apply_reading(&mut self, request: &DetailRequest, reading: Reading, beside: Beside<'_>, now: Instant) {
         let (verdict, user) = (reading.verdict, reading.user);
         let urgency = if request.reason != FetchReason::Audit || reading.counts() {
             Some(Urgency::Soon)
@@ -186,7 +202,11 @@ impl Account {
         } else {
             None
         };
+        let facts = self.outbox().map(|_| reading.facts());
         self.ledger.apply(reading);
+        if let Some(facts) = facts {
+            self.tell_reading(user.id, facts, beside);
+        }
         self.roster.replace(user);
         self.audit.read(user.id, now);
         if let Some(urgency) = urgency {

@@ -123,6 +123,34 @@ pub(crate) enum Verdict {
     Unfinished(Attempts),
 }
 
+/// An event that is counted for the first time.
+#[derive(Clone, Debug)]
+pub(crate) struct NewEvent {
+    pub(crate) label: LabelId,
+    pub(crate) level: Level,
+    pub(crate) at: Timestamp,
+    /// Cloudflare's id; empty if it has none.
+    pub(crate) id: String,
+    /// What identifies it together with its time: its id, or the name of its behavior.
+    pub(crate) identifier: String,
+}
+
+/// A reset that is counted for the first time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewReset {
+    pub(crate) at: Timestamp,
+    /// The level that it ended, if it is known.
+    pub(crate) previous: Option<Level>,
+}
+
+/// What a reading counts, one by one.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) reset: Option<NewReset>,
+    pub(crate) losses: Vec<(Loss, u64)>,
+}
+
 /// All changes that one reading of a user's events makes.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -132,10 +160,10 @@ pub(crate) struct Reading {
     pub user: User,
     /// The record from now on, if it changes.
     pub(super) record: Option<Record>,
-    pub(super) events: Vec<(LabelId, Level)>,
+    pub(super) events: Vec<NewEvent>,
     pub(super) delays: Vec<f64>,
     pub(super) first_of_behavior: Vec<LabelId>,
-    pub(super) resets: u64,
+    pub(super) reset: Option<NewReset>,
     pub(super) time_to_reset: Option<(Level, f64)>,
     pub(super) losses: Vec<(Loss, u64)>,
     /// The labels, if there are new ones.
@@ -148,11 +176,16 @@ impl Reading {
         self.record.is_some()
     }
 
+    /// What it counts, one by one.
+    pub(crate) fn facts(&self) -> Facts {
+        Facts { events: self.events.clone(), reset: self.reset, losses: self.losses.clone() }
+    }
+
     /// Whether it changes anything that is counted.
     pub(crate) fn counts(&self) -> bool {
-        let Self { events, delays, first_of_behavior, resets, time_to_reset, losses, labels, .. } = self;
+        let Self { events, delays, first_of_behavior, reset, time_to_reset, losses, labels, .. } = self;
         let is_empty = events.is_empty() && delays.is_empty() && first_of_behavior.is_empty();
         let is_lossless = losses.iter().all(|(_, count)| *count == 0);
-        !(is_empty && is_lossless && *resets == 0 && time_to_reset.is_none() && labels.is_none())
+        !(is_empty && is_lossless && reset.is_none() && time_to_reset.is_none() && labels.is_none())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::listed_events::{ListedEvents, is_rounded};
-use super::reading::{AnswerDate, DetailRequest, FetchReason, Reading, Verdict};
+use super::reading::{AnswerDate, DetailRequest, FetchReason, NewEvent, NewReset, Reading, Verdict};
 use super::retries::{CountHistory, decide};
 use super::{Ledger, Loss, Record};
 use crate::clock::Timestamp;
@@ -116,10 +116,14 @@ impl Ledger {
         Reading {
             verdict,
             user,
-            events: labelled.iter().map(|(label, event)| (*label, event.level)).collect(),
+            events: labelled.iter().map(|(label, event)| new_event(*label, event)).collect(),
             delays: new.iter().map(|(_, event)| date.since(event.timestamp).as_secs_f64()).collect(),
             first_of_behavior,
-            resets: u64::from(counted_reset.is_some()),
+            reset: counted_reset.map(|at| NewReset {
+                at,
+                previous: Some(ended(&request.user, request.level_before, at).level)
+                    .filter(|level| level.is_known()),
+            }),
             time_to_reset: counted_reset
                 .and_then(|reset| time_to_reset(&request.user, request.level_before, reset)),
             losses,
@@ -158,7 +162,7 @@ impl Ledger {
             events: Vec::new(),
             delays: Vec::new(),
             first_of_behavior: Vec::new(),
-            resets: 0,
+            reset: None,
             time_to_reset: None,
             losses: if lost > 0 { vec![(Loss::Removed, lost.into())] } else { Vec::new() },
             labels: None,
@@ -260,10 +264,20 @@ fn first_of_behavior(
     first
 }
 
-/// How long the user had the level that the reset ended: the present level, if the user had it before the reset,
-/// otherwise the level before.
+fn new_event(label: LabelId, event: &Event) -> NewEvent {
+    let Event { id, name: _, level, timestamp } = event;
+    let identifier = event.identifier().to_owned();
+    NewEvent { label, level: *level, at: *timestamp, id: id.clone(), identifier }
+}
+
+/// The level that the reset ended: the present level, if the user had it before the reset, otherwise the level before.
+fn ended(user: &User, level_before: LevelSince, reset: Timestamp) -> LevelSince {
+    if user.since <= reset { user.level_since() } else { level_before }
+}
+
+/// How long the user had the level that the reset ended.
 fn time_to_reset(user: &User, level_before: LevelSince, reset: Timestamp) -> Option<(Level, f64)> {
-    let ended = if user.since <= reset { user.level_since() } else { level_before };
+    let ended = ended(user, level_before, reset);
     let observed = ended.origin == Origin::Observed && ended.level.is_known();
     (observed && ended.since <= reset).then(|| (ended.level, reset.since(ended.since).as_secs_f64()))
 }

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use super::{Connection, Parts, Poller, saving};
 use crate::clock::Instant;
+use crate::collector::account::feed::FeedSettings;
 use crate::collector::account::{Hold, Settings};
 use crate::collector::credential_watch::CredentialWatch;
 use crate::metrics::telemetry::IncidentSource;
@@ -16,6 +17,8 @@ use crate::model::Resource;
 pub(crate) struct Assignment {
     /// How it is polled and shown.
     pub settings: Settings,
+    /// What the records of the feed have, if there is a feed.
+    pub feed: Option<FeedSettings>,
     /// How its requests are sent.
     pub connection: Arc<Connection>,
 }
@@ -86,6 +89,9 @@ impl Poller {
     fn assign(&mut self, assignment: Arc<Assignment>) {
         let now = self.parts.clock.now();
         self.parts.account.retune(assignment.settings.clone(), now);
+        if let Some(feed) = &assignment.feed {
+            self.parts.account.set_feed(feed);
+        }
         if !Arc::ptr_eq(&assignment.connection, &self.assignment.connection) {
             self.connect(Connection::clone(&assignment.connection));
         }

@@ -6,8 +6,10 @@ use super::{Parts, Poller};
 use crate::clock::{Instant, Timestamp};
 use crate::cloudflare::{Credentials, Error, Kind, Limiter};
 use crate::collector::account::Account;
+use crate::collector::account::feed::EventDetails;
 use crate::collector::ledger::{DetailRequest, FetchReason};
 use crate::collector::schedule::FailureClass;
+use crate::feed::record::Details;
 use crate::model::{AccountName, Completeness, Resource};
 
 impl Poller {
@@ -96,13 +98,30 @@ impl Poller {
     /// Reads one user's events.
     pub(super) async fn read_user(&mut self, request: &DetailRequest) {
         let client = self.connection.client.clone();
-        let reading = client.user_expecting(request.user.id, request.fingerprint.count);
+        let (id, count) = (request.user.id, request.fingerprint.count);
+        let wanted = self.assignment.feed.as_ref().map(|feed| feed.details);
+        let reading = async {
+            match wanted {
+                Some(Details::Kept) => {
+                    client.user_in_detail_expecting(id, count).await.map(EventDetails::split)
+                }
+                Some(Details::Dropped) | None => {
+                    client.user_expecting(id, count).await.map(|risk| (risk, EventDetails::default()))
+                }
+            }
+        };
         let Some(answer) = self.answer_beside_list(reading).await else { return };
+        let (answer, details) = match answer {
+            Ok((risk, details)) => (Ok(risk), details),
+            Err(error) => (Err(error), EventDetails::default()),
+        };
         let Parts { account, clock, .. } = &mut self.parts;
         let now = clock.now();
         match &answer {
             // A list may have thousands of events.
-            Ok(risk) => block_in_place(|| account.user_read(request, risk, now, clock.date())),
+            Ok(risk) => block_in_place(|| {
+                account.user_read_in_detail(request, risk, details, now, clock.date());
+            }),
             Err(error) => match error.kind() {
                 Kind::NotFound => account.user_not_found(request, now),
                 // The user keeps its place in the queue until the budget allows requests again.

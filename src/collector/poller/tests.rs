@@ -66,7 +66,11 @@ pub(super) fn connection(
 }
 
 fn assignment(alias: &str, connection: &Arc<Connection>) -> Order {
-    Order::Poll(Arc::new(Assignment { settings: settings(alias), connection: Arc::clone(connection) }))
+    Order::Poll(Arc::new(Assignment {
+        settings: settings(alias),
+        feed: None,
+        connection: Arc::clone(connection),
+    }))
 }
 
 pub(super) async fn until_it_waits(connection: &Connection) {
@@ -115,7 +119,8 @@ async fn overdue(connection: &Arc<Connection>, clock: &Clock, sent: &mut mpsc::R
     let mut frequent = settings("first");
     frequent.intervals.summary = Duration::from_secs(10);
     let name = frequent.name.clone();
-    let first = Arc::new(Assignment { settings: frequent.clone(), connection: Arc::clone(connection) });
+    let first =
+        Arc::new(Assignment { settings: frequent.clone(), feed: None, connection: Arc::clone(connection) });
     let account = Account::new(frequent);
     let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
     let telemetry = Telemetry::new(clock.clone());

@@ -9,7 +9,9 @@ use crate::clock::Timestamp;
 use crate::cloudflare::SetupError;
 use crate::cloudflare::surroundings::{self, Anchors, Judged};
 use crate::commands::terminal::counted;
-use crate::config::{Account, Error, Mistakes, Offline, Outline};
+use crate::config::{Account, Error, Feed, IdentityPolicy, Mistakes, Offline, Outline};
+use crate::feed::record::Details;
+use crate::feed::sinks::Stdout;
 use crate::web::{Checked, Summary};
 
 /// What is said of what is beside the configuration.
@@ -29,6 +31,10 @@ pub(super) fn offline(offline: &Offline, beside: Vec<Finding>) -> Vec<Finding> {
         credentials(offline),
         left(Subject::HashKey, offline.hash_key_file.as_deref()),
         left(Subject::State, offline.local.state.as_ref().map(|state| state.path.as_path())),
+        left(
+            Subject::Feed,
+            offline.feed.as_ref().and_then(|feed| feed.file.as_ref()).map(|file| file.path.as_path()),
+        ),
     ];
     findings.into_iter().flatten().collect()
 }
@@ -50,6 +56,40 @@ pub(super) fn beside(outline: &Outline, now: Timestamp, mistakes: &mut Mistakes)
 /// A valid configuration.
 pub(super) fn configuration(accounts: usize, warnings: &[String]) -> Vec<Finding> {
     valid(Subject::Configuration, counted(accounts, "account"), warnings)
+}
+
+/// What the feed writes where.
+pub(super) fn feed(feed: &Feed) -> Vec<Finding> {
+    let users = match feed.identity {
+        IdentityPolicy::Id => "users by id",
+        IdentityPolicy::Hash { .. } => "users by the hash of their id",
+        IdentityPolicy::Email => "users by id, e-mail address and name",
+        IdentityPolicy::None => "without users",
+    };
+    let details = match feed.details {
+        Details::Kept => "with the details of events",
+        Details::Dropped => "without the details of events",
+    };
+    let what = format!("{} records, {users}, {details}", feed.format.as_str());
+    let to = |place: String| Finding::new(Subject::Feed, Verdict::Passed, format!("{place}: {what}"));
+    let mut findings = Vec::new();
+    if let Some(file) = &feed.settings.file {
+        findings.push(match file.directory_problem() {
+            None => to(file.path.display().to_string()),
+            Some(problem) => Finding {
+                remark: Some(format!("the exporter would not start: {problem}")),
+                ..Finding::new(
+                    Subject::Feed,
+                    Verdict::Failed,
+                    format!("{} cannot be written", file.path.display()),
+                )
+            },
+        });
+    }
+    if feed.settings.stdout == Stdout::Used {
+        findings.push(to("standard output".to_owned()));
+    }
+    findings
 }
 
 /// A web configuration that can be used.

@@ -69,6 +69,8 @@ pub(super) enum Subject {
     HashKey,
     /// The state file.
     State,
+    /// Where the feed is written to.
+    Feed,
     /// The proxy that the environment names.
     Proxy,
     /// The trust anchors that the environment names.
@@ -86,6 +88,7 @@ impl Subject {
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
             Self::State => "state",
+            Self::Feed => "feed",
             Self::Proxy => "proxy",
             Self::TrustAnchors => "trust_anchors",
             Self::Endpoint(resource) => resource.as_str(),
@@ -138,6 +141,7 @@ impl Finding {
             | Subject::Credential
             | Subject::HashKey
             | Subject::State
+            | Subject::Feed
             | Subject::Proxy
             | Subject::TrustAnchors => None,
         }

@@ -12,6 +12,7 @@ use crate::collector::persist::{Document, Saved, write_document};
 use crate::collector::roster::{Coverage, User};
 use crate::commands::Failure;
 use crate::commands::terminal::counted;
+use crate::feed::saved as feed;
 use crate::model::UserId;
 use crate::store;
 use crate::store::offline::{Change, Inspected};
@@ -95,6 +96,10 @@ fn held(saved: &Saved, user: UserId) -> Vec<(&'static str, String)> {
     if saved.collector.audited == Some(user) {
         held.push(("audit", "the last user that was read again".to_owned()));
     }
+    held.extend(saved.feed.about(user).map(|(_, record)| {
+        let (kind, date) = (record.kind.as_str(), record.logged_time);
+        ("feed", format!("a record of kind {kind} of {date} that is not written yet"))
+    }));
     let forgotten = saved.totals.as_ref().and_then(|totals| {
         let key = key_when_forgotten(totals, user)?;
         totals.forgotten.get(&key).copied()
@@ -140,6 +145,7 @@ fn knows(saved: &Saved, user: UserId) -> bool {
     saved.users.binary_search_by_key(&user, |known| known.id).is_ok()
         || saved.records.contains_key(&user)
         || saved.collector.audited == Some(user)
+        || saved.feed.about(user).next().is_some()
 }
 
 /// The rows that remove the user from an account that knows it.
@@ -149,6 +155,12 @@ fn without(saved: &Saved, user: UserId, date: Timestamp) -> Vec<Change> {
         .into_iter()
         .map(|table| Change { table, key: user.as_bytes().to_vec(), value: None })
         .collect();
+    // A sink may have begun to write it. Its number stays, as a gap.
+    changes.extend(saved.feed.about(user).map(|(last, record)| Change {
+        table: Table::Feed,
+        key: feed::key(last).to_vec(),
+        value: Some(record.forgotten().write()),
+    }));
     let mut replace = |name: Document, value| {
         let key = name.as_str().as_bytes().to_vec();
         changes.push(Change { table: Table::Documents, key, value: Some(value) });

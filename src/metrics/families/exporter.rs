@@ -162,6 +162,48 @@ families! {
         labels: ["result"],
     };
 
+    pub(crate) const FEED_WRITTEN: Family<2> = Family {
+        name: "zt_risk_exporter_feed_records_written_total",
+        kind: Kind::Counter,
+        help: "Records of the feed that were written, by sink and kind. Only with a feed.",
+        labels: ["sink", "kind"],
+    };
+
+    pub(crate) const FEED_PENDING: Family<1> = Family {
+        name: "zt_risk_exporter_feed_pending_records",
+        kind: Kind::Gauge,
+        help: "Records that are counted and not written yet. Only with a feed.",
+        labels: ["sink"],
+    };
+
+    pub(crate) const FEED_OLDEST_PENDING: Family<1> = Family {
+        name: "zt_risk_exporter_feed_oldest_pending_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the oldest of these was recorded; absent if there is none. Only with a feed.",
+        labels: ["sink"],
+    };
+
+    pub(crate) const FEED_DROPPED: Family<2> = Family {
+        name: "zt_risk_exporter_feed_records_dropped_total",
+        kind: Kind::Counter,
+        help: "Records that were given up, by reason. Only with a feed.",
+        labels: ["sink", "reason"],
+    };
+
+    pub(crate) const FEED_FAILURES: Family<1> = Family {
+        name: "zt_risk_exporter_feed_write_failures_total",
+        kind: Kind::Counter,
+        help: "Attempts to write that failed, and ends of a file that are no record. Only with a feed.",
+        labels: ["sink"],
+    };
+
+    pub(crate) const FEED_LAST_SUCCESS: Family<1> = Family {
+        name: "zt_risk_exporter_feed_last_success_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When a record was last written; absent before the first one. Only with a feed.",
+        labels: ["sink"],
+    };
+
     pub(crate) const CONFIG_RELOADED: Family<0> = Family {
         name: "zt_risk_exporter_config_last_reload_successful",
         kind: Kind::Gauge,

@@ -10,10 +10,12 @@ use zt_risk_exporter::internals::collector::account::{Account, Fetch, Settings, 
 use zt_risk_exporter::internals::collector::ledger::FetchReason;
 use zt_risk_exporter::internals::collector::persist::Now;
 use zt_risk_exporter::internals::collector::user_label::UserLabel;
+use zt_risk_exporter::internals::feed::saved::SavedFeed;
 use zt_risk_exporter::internals::model::resource::Intervals;
 use zt_risk_exporter::model::{AccountName, Completeness, EventTotals, Listing, Resource};
 
 use super::expected::{Dates, Expected};
+use super::feed::Feed;
 use super::world::{Answer, DAY, Faith, HOUR, MINUTE, UserAnswer, World};
 use batches::{Fate, OtherRows, Rows, Store};
 
@@ -57,6 +59,7 @@ pub(crate) struct History {
     answers: u32,
     /// When the current process last read each user.
     read: BTreeMap<u128, Instant>,
+    feed: Feed,
 }
 
 impl History {
@@ -84,7 +87,8 @@ impl History {
             seed,
         };
         let (crashes, failures) = ([0, 10, 50][random.usize(0..3)], [0, 10, 50][random.usize(0..3)]);
-        let (account, started) = (Account::new(settings.clone()), world.now);
+        let (mut account, started) = (Account::new(settings.clone()), world.now);
+        let feed = Feed::begin(&mut account, SavedFeed::default(), world.local_date());
         Self {
             random,
             audits,
@@ -105,6 +109,7 @@ impl History {
             is_failing: false,
             answers: 0,
             read: BTreeMap::new(),
+            feed,
         }
     }
 
@@ -132,6 +137,8 @@ impl History {
         self.pass(self.settled());
         self.is_complete();
         self.forgets();
+        drop(self.feed.write());
+        self.feed.check(&self.published);
     }
 
     /// How long after the last failure everything readable must have been counted: the longest delay of a user, the
@@ -227,6 +234,7 @@ impl History {
         let totals = self.account.snapshot().totals;
         assert_no_counter_fell(&self.published, &totals);
         expected.check(&totals);
+        self.write_feed();
         self.published = totals;
     }
 

@@ -16,7 +16,7 @@ struct OldFile {
     epoch: f64,
 }
 
-const FILES: [OldFile; 3] = [
+const FILES: [OldFile; 4] = [
     OldFile {
         format: 1,
         gzip: include_bytes!("../../fixtures/state-format-1.redb.gz"),
@@ -37,6 +37,13 @@ const FILES: [OldFile; 3] = [
         counted: 6,
         removed: 0,
         epoch: 1_795_951_055.0,
+    },
+    OldFile {
+        format: 4,
+        gzip: include_bytes!("../../fixtures/state-format-4.redb.gz"),
+        counted: 6,
+        removed: 0,
+        epoch: 1_795_959_936.0,
     },
 ];
 
@@ -74,7 +81,7 @@ fn a_file_of_an_older_format_continues_and_then_has_the_present_format() {
         exporter.terminate();
 
         let after = shown(&home);
-        assert!(after.contains("state.redb: format 4, "), "{after}");
+        assert!(after.contains("state.redb: format 5, "), "{after}");
         assert!(after.contains(&format!("{removed} not found")), "{after}");
     }
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use zt_risk_exporter::clock::{Clock, Instant, Timestamp};
-use zt_risk_exporter::simulator::{Scenario, Simulator};
+
+use zt_risk_exporter::simulator::{BehaviorSpec, Level, Scenario, Simulator};
 
 use crate::program::{program, signal};
 
@@ -50,6 +51,11 @@ impl SimulatedApi {
     /// Both accounts with [`USERS`] users each, and a rate limit that is never reached. Resets leave events listed, so every
     /// event can be read at any time.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same, with these further lines in the scenario of each account.
+    pub(crate) fn start_with(of_account: &str) -> Self {
         let users: String = (1..=USERS)
             .map(|user| {
                 let id = Uuid::from_u128(user);
@@ -61,12 +67,12 @@ impl SimulatedApi {
             .collect();
         let mut text = String::from("limit: { quota: 1000000 }\napi: { reset_events: listed }\naccounts:\n");
         for (id, ..) in ACCOUNTS {
-            text += &format!("  - id: {id}\n    users:\n{users}");
+            text += &format!("  - id: {id}\n{of_account}    users:\n{users}");
         }
         text += "tokens:\n";
         for (.., token) in ACCOUNTS {
             text += &format!(
-                "  - {{ token: {token}, permissions: [Zero Trust Read, 'Zero Trust: PII Read'] }}\n"
+                "  - {{ token: {token}, permissions: [Zero Trust Read, Zero Trust Write, 'Zero Trust: PII Read'] }}\n"
             );
         }
         let scenario = Scenario::from_yaml(&text).expect("a scenario");
@@ -80,6 +86,13 @@ impl SimulatedApi {
     pub(crate) fn event(&self, account: &str, user: Uuid, behavior: &str) {
         let appended = self.simulator.append_event(account, user, behavior, self.clock.date());
         appended.expect("the account is there");
+    }
+
+    /// Configures a behavior.
+    pub(crate) fn behavior(&self, account: &str, id: &str, name: &str, risk_level: Level, enabled: bool) {
+        let (id, name, description) = (id.to_owned(), name.to_owned(), String::new());
+        let behavior = BehaviorSpec { id, name, description, enabled, risk_level };
+        self.simulator.set_behavior(account, behavior).expect("the account is there");
     }
 
     /// The values that an account must publish once everything was counted: events by series, and resets.
@@ -185,11 +198,15 @@ impl Home {
 
     /// Starts an exporter with this command. Its log is a pipe, so that limits on files do not affect it.
     pub(crate) fn spawn(&self, command: &mut Command) -> Exporter {
+        self.spawn_with_output(command, Stdio::null())
+    }
+
+    /// The same, with this standard output.
+    pub(crate) fn spawn_with_output(&self, command: &mut Command, output: Stdio) -> Exporter {
         let path = self.folder.path().join("log");
         let mut log = File::options().append(true).create(true).open(&path).expect("a log");
         let from = log.metadata().expect("it is open").len() as usize;
-        let mut child =
-            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = command.stdout(output).stderr(Stdio::piped()).spawn().expect("the program starts");
         let mut said = child.stderr.take().expect("it is a pipe");
         std::thread::spawn(move || io::copy(&mut said, &mut log));
         Exporter { child, log: path, from, address: None, clock: Clock::system() }
@@ -333,7 +350,7 @@ impl Client {
 }
 
 /// Lets other processes run, at most until [`TEST_TIMEOUT`] is over.
-fn pause(clock: &Clock, since: Instant, what: impl FnOnce() -> String) {
+pub(crate) fn pause(clock: &Clock, since: Instant, what: impl FnOnce() -> String) {
     assert!(clock.now().since(since) < TEST_TIMEOUT, "{}", what());
     std::thread::park_timeout(Duration::from_millis(10));
 }

@@ -246,7 +246,7 @@ impl Running {
     fn start(Rig { folder, clock, state, saving, account, .. }: Rig, connection: Arc<Connection>) -> Self {
         let (snapshots, published) = watch::channel(Arc::new(account.snapshot()));
         let telemetry = Telemetry::new(clock.clone());
-        let assignment = Arc::new(Assignment { settings: settings(), connection });
+        let assignment = Arc::new(Assignment { settings: settings(), feed: None, connection });
         let (orders, received) = watch::channel(Order::Poll(Arc::clone(&assignment)));
         let parts = Parts { account, clock, telemetry, saving: Some(saving), snapshots };
         let poller = tokio::spawn(Poller::new(parts, assignment, received, mpsc::channel(1).0).run());

@@ -142,6 +142,26 @@ impl History {
         self.account = Account::restore(self.settings.clone(), self.saved(), self.now())
             .expect("saved rows can be read");
         self.expected.list_answers = self.account.snapshot().up == Some(true);
+        let date = self.world.local_date();
+        let saved = self.saved().feed;
+        self.feed.restart(&mut self.account, saved, date);
+    }
+
+    /// The sink writes what is on disk, and the state file forgets it, unless the process ends before.
+    pub(super) fn write_feed(&mut self) {
+        if self.batches.u32(0..4) == 0 {
+            // The sink waits.
+            return;
+        }
+        let rows = self.feed.write();
+        if self.handed.is_none() && self.batches.bool() {
+            for (row, value) in rows {
+                match value {
+                    Some(value) => drop(self.store.insert(row, value)),
+                    None => drop(self.store.remove(&row)),
+                }
+            }
+        }
     }
 
     pub(super) fn saved(&self) -> Saved {

@@ -1,0 +1,194 @@
+//! Files that cannot be written, other processes, and users who are forgotten.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::rig::FeedHome;
+use crate::durability::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
+use crate::program::{is_installed, skip};
+
+const PENDING: &str = "zt_risk_exporter_feed_pending_records{sink=\"file\"}";
+const FAILURES: &str = "zt_risk_exporter_feed_write_failures_total{sink=\"file\"}";
+const DROPPED: &str = "zt_risk_exporter_feed_records_dropped_total{sink=\"file\",reason=\"buffer_full\"}";
+
+/// A small file system of its own at the folder of the feed; `None` if this user may not mount one.
+struct SmallDisk<'a>(&'a FeedHome);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(feed: &'a FeedHome) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(feed.folder());
+        mount.output().is_ok_and(|output| output.status.success()).then_some(Self(feed))
+    }
+
+    fn fill(&self) {
+        let mut blocks = Command::new("dd");
+        let path = self.0.folder().join("filler");
+        blocks.args(["if=/dev/zero", "bs=1k", "count=1000"]).arg(format!("of={}", path.display()));
+        blocks.output().expect("dd is installed");
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.folder().join("filler")).expect("it is there");
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        // The folder is removed with the home.
+        let _ = Command::new("umount").arg("-l").arg(self.0.folder()).output();
+    }
+}
+
+/// Adds this many events of a user, and waits until they are counted.
+fn count(api: &SimulatedApi, exporter: &mut Exporter, user: u128, events: usize) -> Scrape {
+    for _ in 0..events {
+        api.event(ACCOUNTS[0].0, Uuid::from_u128(user), "imp_travel");
+    }
+    exporter.until("they are counted", |scrape| api.agrees(scrape))
+}
+
+#[test]
+fn a_full_disk_delays_the_feed_and_nothing_else_and_loses_no_record() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, "");
+    let Some(disk) = SmallDisk::mount(&feed) else {
+        return skip("a full disk, since this user may not mount one");
+    };
+    let mut exporter = feed.home.start();
+    exporter.until("counting begins", Scrape::counts);
+    count(&api, &mut exporter, 1, 3);
+    feed.until(&api, "the first", |lines| lines.of("risk_event").count() == 3);
+    disk.fill();
+    count(&api, &mut exporter, 2, 100);
+    let scrape = exporter.until("it fails", |scrape| scrape.get(FAILURES) >= Some(1.0));
+    assert!(scrape.get(PENDING) >= Some(1.0), "{scrape}");
+    // Half a line may be there. Killed now, the next process completes it.
+    exporter.kill();
+    let mut exporter = feed.home.start();
+    count(&api, &mut exporter, 3, 100);
+    exporter.until("it fails again", |scrape| scrape.get(FAILURES) >= Some(1.0));
+    disk.free();
+    let lines = feed.until(&api, "all", |lines| lines.of("risk_event").count() == 203);
+    lines.assert_sound("a full disk");
+    assert_eq!(lines.of("gap").count(), 0);
+    exporter.until("nothing waits", |scrape| scrape.get(PENDING) == Some(0.0));
+    exporter.until_logged("the feed can be written again");
+    let log = exporter.logged();
+    assert_eq!(log.matches("the feed cannot be written; its records wait").count(), 1, "{log}");
+    assert!(!feed.home.log().contains("is no record"), "{}", feed.home.log());
+}
+
+#[test]
+fn a_full_buffer_is_one_gap_with_the_numbers_of_what_is_missing() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, ", buffer_records: 100");
+    // A directory at the place of the file: it cannot be opened.
+    fs::create_dir(feed.folder().join("feed.jsonl")).unwrap();
+    let mut exporter = feed.home.start();
+    exporter.until("counting begins", Scrape::counts);
+    count(&api, &mut exporter, 1, 5);
+    exporter.until("it fails", |scrape| scrape.get(FAILURES) >= Some(1.0));
+    let scrape = count(&api, &mut exporter, 2, 300);
+    assert!(scrape.get(DROPPED) >= Some(200.0), "{scrape}");
+    assert!(scrape.get(PENDING) <= Some(110.0), "{scrape}");
+    fs::remove_dir(feed.folder().join("feed.jsonl")).unwrap();
+    exporter.until("nothing waits", |scrape| scrape.get(PENDING) == Some(0.0));
+    let lines = feed.until(&api, "it flows", |lines| lines.0.len() >= 100);
+    lines.assert_sound("a full buffer");
+    let gaps: Vec<_> = lines.of("gap").collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0]["reason"], json!("buffer_full"));
+    let told = lines.of("risk_event").count() as u64;
+    assert!(told + gaps[0]["count"].as_u64().unwrap() >= 305, "{told} and {}", gaps[0]);
+}
+
+#[test]
+fn a_second_exporter_on_the_same_file_does_not_start_and_the_first_continues() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, "");
+    let mut exporter = feed.home.start();
+    exporter.until("counting begins", Scrape::counts);
+    let other = Home::new(&api, 1.0);
+    let text = fs::read_to_string(other.config()).unwrap();
+    let path = feed.folder().join("feed.jsonl");
+    other.configure(&format!("{text}feed: {{ path: {} }}\n", path.display()));
+    let mut second = other.start();
+    assert_eq!(second.end().code(), Some(1));
+    second.until_logged("another process writes the feed to ");
+    count(&api, &mut exporter, 1, 2);
+    feed.until(&api, "it goes on", |lines| lines.of("risk_event").count() == 2);
+}
+
+#[test]
+fn a_user_who_is_forgotten_is_in_no_record_that_waited() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, "");
+    fs::create_dir(feed.folder().join("feed.jsonl")).unwrap();
+    let mut exporter = feed.home.start();
+    exporter.until("counting begins", Scrape::counts);
+    count(&api, &mut exporter, 1, 2);
+    count(&api, &mut exporter, 2, 2);
+    exporter.terminate();
+    let user = Uuid::from_u128(1).to_string();
+    let shown = feed.home.inspect(&["show", "--user", &user]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert_eq!(shown.matches("a record of kind risk_event").count(), 2, "{shown}");
+    let forgotten = feed.home.inspect(&["forget", &user]);
+    assert!(forgotten.status.success(), "{forgotten:?}");
+    fs::remove_dir(feed.folder().join("feed.jsonl")).unwrap();
+    feed.home.start();
+    let lines = feed
+        .until(&api, "the rest", |lines| lines.of("gap").count() >= 2 && lines.of("risk_event").count() == 2);
+    lines.assert_sound("forgotten");
+    assert!(lines.of("gap").all(|gap| gap["reason"] == "forgotten"), "{}", feed.text());
+    // The list has the user again as a new one.
+    let told: Vec<_> = lines.of("risk_event").filter(|event| event["user"] == user.as_str()).collect();
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
+fn a_feed_without_a_state_file_is_refused() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, "");
+    let text = fs::read_to_string(feed.home.config()).unwrap();
+    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("state:")).collect();
+    feed.home.configure(&without.join("\n"));
+    let mut exporter = feed.home.start();
+    assert_eq!(exporter.end().code(), Some(2));
+    exporter.until_logged("feed.path needs state.path");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_failure_like_a_full_disk() {
+    if !is_installed("prlimit") {
+        return skip("a limit on files, since prlimit is not installed");
+    }
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, ", rotate_mib: 1");
+    let mut exporter = feed.home.start();
+    exporter.until("counting begins", Scrape::counts);
+    count(&api, &mut exporter, 1, 3);
+    let limit = |exporter: &Exporter, bytes: &str| {
+        let arguments = ["--pid", &exporter.id().to_string(), &format!("--fsize={bytes}:")];
+        assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
+    };
+    // Neither the state file nor the feed can grow, and a line of the feed is cut.
+    limit(&exporter, "30000");
+    for user in 2..=20 {
+        for _ in 0..10 {
+            api.event(ACCOUNTS[0].0, Uuid::from_u128(user), "high_dlp");
+        }
+    }
+    exporter.until("the state fails", |scrape| {
+        scrape.get("zt_risk_exporter_state_commits_total{result=\"failed\"}") >= Some(1.0)
+    });
+    limit(&exporter, "unlimited");
+    exporter.until("it heals", |scrape| api.agrees(scrape) && scrape.get(PENDING) == Some(0.0));
+    let lines = feed.until(&api, "all", |lines| lines.of("risk_event").count() == 193);
+    lines.assert_sound("a limit");
+    assert_eq!(lines.of("gap").count(), 0, "{}", feed.text());
+}
