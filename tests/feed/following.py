@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import exporter
 import writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).resolve().parent
 RECIPES = HERE.parents[1] / "deploy/feed"
@@ -153,7 +154,8 @@ def the_readers_accept_their_recipes() -> None:
             reader.check()
 
 
-def each_reader_gets_every_record_through_rotations_and_kills() -> None:
+def followed(write: Callable[[Path, Callable[[str], bool]], set[str]]) -> None:
+    """Both readers follow what `write` writes to a directory, and are killed meanwhile. It returns the ids."""
     print(f"READERS_SEED={SEED}", flush=True)
     with readers() as (directory, both):
         written = threading.Event()
@@ -166,9 +168,7 @@ def each_reader_gets_every_record_through_rotations_and_kills() -> None:
         for thread in threads:
             thread.start()
         try:
-            truth = writer.write(
-                directory, RECORDS, random.Random(SEED), lambda last: all(last in ids(reader) for reader in both)
-            )
+            truth = write(directory, lambda last: all(last in ids(reader) for reader in both))
         finally:
             written.set()
             for thread in threads:
@@ -187,4 +187,16 @@ def each_reader_gets_every_record_through_rotations_and_kills() -> None:
             shutil.rmtree(reader.work)
 
 
-CHECKS = [the_readers_accept_their_recipes, each_reader_gets_every_record_through_rotations_and_kills]
+def each_reader_gets_every_record_through_rotations_and_kills() -> None:
+    followed(lambda directory, is_read: writer.write(directory, RECORDS, random.Random(SEED), is_read))
+
+
+def each_reader_gets_what_the_exporter_writes() -> None:
+    followed(lambda directory, _: exporter.write(directory))
+
+
+CHECKS = [
+    the_readers_accept_their_recipes,
+    each_reader_gets_every_record_through_rotations_and_kills,
+    each_reader_gets_what_the_exporter_writes,
+]

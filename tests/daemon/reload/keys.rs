@@ -29,8 +29,7 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("state.cache_mib", "32", "33", ""),
     ("feed.path", "feed-a.jsonl", "feed-b.jsonl", ""),
     ("feed.stdout", "false", "true", ""),
-    // There is one format so far.
-    ("feed.format", "json", "json", "nothing changed"),
+    ("feed.format", "json", "ecs", "feed.format is ecs, was json"),
     ("feed.rotate_mib", "64", "65", ""),
     ("feed.keep", "10", "11", ""),
     ("feed.mode", "0640", "0600", ""),
