@@ -8,8 +8,10 @@
 mod accounts;
 mod addresses;
 mod background;
+mod baseline;
 mod canonical;
 mod declared;
+mod directory;
 mod error;
 mod feed;
 mod files;
@@ -29,14 +31,17 @@ use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::SecretSlice;
 use tracing_subscriber::filter::Targets;
 
-pub(crate) use accounts::DEFAULT_SHARE;
+pub(crate) use accounts::{DEFAULT_SHARE, TokensDir};
 pub(crate) use background::{BackgroundRead, read_within};
+pub(crate) use baseline::BaselineFile;
+pub(crate) use baseline::{parse as parse_baseline, usable as usable_baselines};
 pub(crate) use declared::{Offline, Outline, Outlined};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
@@ -54,7 +59,9 @@ pub(crate) use sources::Setting;
 use crate::cloudflare::Credentials;
 use crate::http::listen::Listen;
 use crate::model::resource::Intervals;
+use crate::model::token_files::TokenFiles;
 use crate::store;
+use accounts::Unread;
 use addresses::Addresses;
 use declared::{Declared, Naming};
 use feed::DeclaredFeed;
@@ -83,8 +90,13 @@ const CACHE_MIB: RangeInclusive<usize> = 1..=4_096;
 /// The checked configuration of the exporter.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The accounts of this shard. If there is only one shard, it has at least one. Ids and aliases are unique.
+    /// The accounts of this shard. If there is only one shard and no directory of tokens, it has at least one. Ids and aliases
+    /// are unique.
     pub accounts: Vec<Account>,
+    /// What is in the directory of tokens, if there is one.
+    pub(crate) token_files: Option<Arc<TokenFiles>>,
+    /// Accounts of all shards whose token files cannot be used.
+    pub(crate) unread: Vec<Unread>,
     /// The shard.
     pub shard: Shard,
     /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
@@ -127,6 +139,8 @@ pub struct Account {
     pub credential: usize,
     /// The share of the 1,200 requests in five minutes that may be used, from 0.01 to 1.
     pub budget_share: f64,
+    /// The settings that its behaviors should have, if a file declares them.
+    pub baseline: Option<Arc<BaselineFile>>,
 }
 
 /// How users appear in the metrics.
@@ -283,12 +297,25 @@ impl Config {
     ) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
         let layers = Layers::load(flags, environment, accepted, &mut mistakes);
-        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
+        let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let config = layers.map(|layers| {
             let declared = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
             let Declared { local, base_url, limit, naming, feed, .. } = declared;
-            let Declared { shard, accounts, credentials, mut warnings, .. } = declared;
+            let Declared {
+                shard,
+                accounts,
+                credentials,
+                baselines,
+                unread,
+                tokens_dir,
+                token_files,
+                mut warnings,
+                ..
+            } = declared;
             let mut files = layers.files.clone();
+            outline.baselines = baselines.all();
+            files.append(baselines.files);
+            files.append(token_files);
             files.extend(naming.as_ref().and_then(Naming::key_file));
             files.extend(feed.iter().flatten().find_map(DeclaredFeed::key_file));
             warnings.extend(naming.as_ref().and_then(Naming::warning));
@@ -301,6 +328,8 @@ impl Config {
             let Local { intervals, state, web, log, auto_reload } = local?;
             Some(Self {
                 accounts: shard?.pick(accounts),
+                token_files: tokens_dir.listed().map(Arc::new),
+                unread,
                 shard: shard?,
                 base_url: base_url?,
                 intervals,

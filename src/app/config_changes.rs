@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::cloudflare::Credentials;
 use crate::config::{Account, Config, SettingChange};
+use crate::model::token_files::TokenFileProblem;
 
 /// A difference between the configuration that is in use and the next one.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,12 @@ pub(super) enum Change {
     Credential { alias: String },
     /// An account has another share of the request limit.
     Share { alias: String, from: f64, to: f64 },
+    /// Accounts have another baseline, or the same file has another content.
+    Baseline { aliases: Vec<String> },
+    /// There is something wrong with a token file.
+    TokenFile(TokenFileProblem),
+    /// There is nothing wrong with it any more, or it is gone.
+    TokenFileOver { file: String },
     /// A setting has another value.
     Setting(SettingChange),
 }
@@ -33,16 +40,22 @@ impl fmt::Display for Change {
             Self::Share { alias, from, to } => {
                 write!(f, "budget_share of account {alias:?} changed from {from} to {to}")
             }
+            Self::Baseline { aliases } => match aliases.as_slice() {
+                [only] => write!(f, "the baseline of account {only:?} changed"),
+                several => write!(f, "the baseline of {} accounts changed", several.len()),
+            },
+            Self::TokenFile(problem) => write!(f, "{problem}"),
+            Self::TokenFileOver { file } => write!(f, "the problem of token file {file:?} is over"),
             Self::Setting(SettingChange { key, from, to }) => write!(f, "{key} is {to}, was {from}"),
         }
     }
 }
 
-/// The differences: accounts in the order of `after`, then those that are gone, then settings.
+/// The differences: accounts in the order of `after`, then those that are gone, then token files, then settings.
 pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
     let known: BTreeMap<&str, &Account> =
         before.accounts.iter().map(|account| (account.id.as_str(), account)).collect();
-    let mut changes = Vec::new();
+    let (mut changes, mut with_baseline) = (Vec::new(), Vec::new());
     for account in &after.accounts {
         let alias = account.alias.clone();
         let Some(known) = known.get(account.id.as_str()) else {
@@ -57,14 +70,32 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
         }
         if known.budget_share != account.budget_share {
             let (from, to) = (known.budget_share, account.budget_share);
-            changes.push(Change::Share { alias, from, to });
+            changes.push(Change::Share { alias: alias.clone(), from, to });
+        }
+        if known.baseline != account.baseline {
+            with_baseline.push(alias);
         }
     }
     let is_gone = |account: &&Account| after.accounts.iter().all(|other| other.id != account.id);
     let gone = before.accounts.iter().filter(is_gone);
     changes.extend(gone.map(|account| Change::Removed { alias: account.alias.clone() }));
+    if !with_baseline.is_empty() {
+        changes.push(Change::Baseline { aliases: with_baseline });
+    }
+    changes.extend(token_files(problems(before), problems(after)));
     changes.extend(before.setting_changes(after).into_iter().map(Change::Setting));
     changes
+}
+
+fn problems(config: &Config) -> &[TokenFileProblem] {
+    config.token_files.as_ref().map(|files| files.problems.as_slice()).unwrap_or_default()
+}
+
+fn token_files(before: &[TokenFileProblem], after: &[TokenFileProblem]) -> Vec<Change> {
+    let new = after.iter().filter(|problem| !before.contains(problem)).cloned().map(Change::TokenFile);
+    let is_over = |problem: &&TokenFileProblem| after.iter().all(|other| other.file != problem.file);
+    let over = before.iter().filter(is_over);
+    new.chain(over.map(|problem| Change::TokenFileOver { file: problem.file.clone() })).collect()
 }
 
 /// Whether the credential of an account, or the file that it is in, is another one.
@@ -116,6 +147,22 @@ mod tests {
                     "the credential of account \"uno\" changed",
                     "budget_share of account \"uno\" changed from 0.25 to 0.5",
                 ],
+            ),
+            (
+                format!("accounts: [{{ {ONE}, alias: one, token: a }}, {{ {TWO}, alias: two, token: a }}]"),
+                format!(
+                    "accounts: [{{ {ONE}, alias: one, token: a, behaviors_baseline: /none/such }}, \
+                     {{ {TWO}, alias: two, token: a }}]"
+                ),
+                vec!["the baseline of account \"one\" changed"],
+            ),
+            (
+                format!("accounts: [{{ {ONE}, alias: one, token: a }}, {{ {TWO}, alias: two, token: a }}]"),
+                format!(
+                    "behaviors: {{ baseline: /none/such }}\n\
+                     accounts: [{{ {ONE}, alias: one, token: a }}, {{ {TWO}, alias: two, token: a }}]"
+                ),
+                vec!["the baseline of 2 accounts changed", "behaviors.baseline is /none/such, was not set"],
             ),
             (
                 one.clone(),

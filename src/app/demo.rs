@@ -83,7 +83,10 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
             credentials: CredentialSource::Token(GENERATED_TOKEN.to_owned().into()),
             credential: 0,
             budget_share: 0.25,
+            baseline: None,
         }],
+        token_files: None,
+        unread: Vec::new(),
         shard: Shard::WHOLE,
         base_url: simulator.base_url().parse().expect("the simulator knows its own address"),
         intervals: Intervals {

@@ -58,10 +58,25 @@ impl Colour {
     }
 }
 
+/// How many token files are named in the log. The live page and `check` name more of them.
+const NAMED_TOKEN_FILES: usize = 10;
+
 /// Logs the warnings about a configuration.
 pub(crate) fn warn_of(config: &Config) {
     for warning in &config.warnings {
         tracing::warn!(warning, "a warning about the configuration");
+    }
+    let Some(files) = &config.token_files else { return };
+    for problem in files.problems.iter().take(NAMED_TOKEN_FILES) {
+        tracing::warn!(%problem, "a problem with accounts_from.tokens_dir");
+    }
+    let others = files.problems.len().saturating_sub(NAMED_TOKEN_FILES);
+    if others > 0 {
+        tracing::warn!(others, "more token files have problems");
+    }
+    if files.is_empty() {
+        let directory = files.directory.display();
+        tracing::warn!(%directory, "accounts_from.tokens_dir has no token files");
     }
 }
 

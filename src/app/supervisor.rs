@@ -5,6 +5,7 @@
 //! its account comes back before it has ended, it is begun again with what it knows, so an account never has two pollers.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +82,12 @@ pub(super) enum Refusal {
     /// Settings differ that need a restart.
     #[error("a change of {} needs a restart", .0.join(", "))]
     NeedsRestart(Vec<String>),
+    /// There are no token files any more.
+    #[error(
+        "accounts_from.tokens_dir {} is empty now, and all of its accounts would be removed; is its volume mounted? To remove \
+         them, remove accounts_from", .0.display()
+    )]
+    EmptiedTokensDir(PathBuf),
     /// It cannot be used.
     #[error(transparent)]
     Unusable(#[from] Error),
@@ -117,6 +124,7 @@ impl Supervisor {
             renewals: mpsc::channel(RENEWALS),
             published: watch::Sender::new(Vec::new()),
         };
+        supervisor.shared.telemetry.token_files(config.token_files.clone());
         let prepared = supervisor.prepare(config, rows)?;
         supervisor.commit(prepared);
         Ok(supervisor)
@@ -170,11 +178,18 @@ impl Supervisor {
         if !fixed.is_empty() {
             return Err(Refusal::NeedsRestart(fixed));
         }
+        if let Some(directory) = config.emptied_tokens_dir(&self.config) {
+            return Err(Refusal::EmptiedTokensDir(directory.to_owned()));
+        }
+        let config = config.keeping(&self.config).map_or(config, Arc::new);
+        let token_files = config.token_files.clone();
         let changes = config_changes::changes(&self.config, &config);
         if !changes.is_empty() {
             let prepared = self.prepare(config, &mut self.shared.clone())?;
             self.commit(prepared);
         }
+        // Files of other shards may have changed too.
+        self.shared.telemetry.token_files(token_files);
         Ok(changes)
     }
 

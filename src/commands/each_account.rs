@@ -85,7 +85,14 @@ mod tests {
 
     fn account(alias: &str, credential: usize, budget_share: f64) -> Account {
         let credentials = CredentialSource::TokenFile("none".into());
-        Account { id: "0".repeat(32), alias: alias.to_owned(), credentials, credential, budget_share }
+        Account {
+            id: "0".repeat(32),
+            alias: alias.to_owned(),
+            credentials,
+            credential,
+            budget_share,
+            baseline: None,
+        }
     }
 
     #[tokio::test]

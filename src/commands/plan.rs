@@ -84,6 +84,19 @@ pub struct Load {
     pub sharing: u32,
     /// The configured intervals.
     pub intervals: Intervals,
+    /// All accounts of the configuration, if it was read.
+    pub all: Option<AllAccounts>,
+}
+
+/// All accounts of a configuration, or of this shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllAccounts {
+    /// The number of accounts.
+    pub accounts: usize,
+    /// The number of their credentials, each with a budget of its own.
+    pub credentials: usize,
+    /// These budgets together: requests in five minutes.
+    pub budget: u32,
 }
 
 /// The source of the number of changes.
@@ -195,6 +208,7 @@ fn assumed(users: u64, page_size: u32, intervals: Intervals) -> Result<Load, Str
         budget_share: config::DEFAULT_SHARE,
         sharing: 1,
         intervals,
+        all: None,
     })
 }
 

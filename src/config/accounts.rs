@@ -1,18 +1,25 @@
-//! The accounts: listed in the file, or a single one from Cloudflare's own variables.
+//! The accounts: listed in the file, found in a directory of tokens, or a single one from Cloudflare's own variables.
 
+mod token_files;
 mod variables;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::baseline::{BaselineFile, Baselines};
 use super::error::{Error, Mistakes};
+use super::files::Files;
 use super::keys::{self, Key};
 use super::secret_files::{CredentialSource, Secrets, readable_by_all, sendable, unusable};
 use super::sources::{Layers, Setting, lists_accounts};
 use super::yaml::{Document, Field, Kind, Node};
 use super::{Account, parse};
 use crate::cloudflare::Credentials;
+use token_files::FoundAccounts;
+pub(crate) use token_files::TokensDir;
+pub(super) use token_files::Unread;
 
 /// A quarter of Cloudflare's limit leaves most of it to the dashboard and to other tools.
 pub(crate) const DEFAULT_SHARE: f64 = 0.25;
@@ -27,32 +34,59 @@ pub(super) struct Loaded {
     pub(super) accounts: Vec<Account>,
     /// `None` if one of them was not read.
     pub(super) credentials: Option<Vec<Credentials>>,
+    pub(super) baselines: Baselines,
+    /// Those that were found, but whose files cannot be used.
+    pub(super) unread: Vec<Unread>,
+    pub(super) tokens_dir: TokensDir,
+    /// What no poller reads again: the directory of tokens, and its unusable files.
+    pub(super) files: Files,
     pub(super) warnings: Vec<String>,
 }
 
 pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -> Loaded {
-    match &layers.document {
-        Some(document) if lists_accounts(document) => {
-            let (accounts, credentials) = from_file(document, secrets, mistakes);
-            let mut files: Vec<&Path> = match secrets {
-                Secrets::Read => accounts.iter().filter_map(|account| account.credentials.file()).collect(),
-                Secrets::Skip => Vec::new(),
-            };
-            files.sort_unstable();
-            files.dedup();
-            let readable = files.into_iter().filter_map(readable_by_all);
-            let warnings = variables::ignored(&layers.cloudflare).into_iter().chain(readable).collect();
-            Loaded { accounts, credentials: credentials.contents(), warnings }
-        }
+    let mut baselines = Baselines::from_layers(layers, mistakes);
+    let directory = layers.get(keys::TOKENS_DIR);
+    let (listed, mut known) = match &layers.document {
+        Some(document) if lists_accounts(document) => from_file(document, secrets, &mut baselines, mistakes),
+        _ if directory.is_some() => Default::default(),
         // The accounts are in the file, but under a misspelled key.
-        _ if layers.is_misspelled(keys::ID) => Loaded::default(),
-        document => variables::account(&layers.cloudflare, document.as_ref(), secrets, mistakes),
+        _ if layers.is_misspelled(keys::ID) || layers.is_misspelled(keys::TOKENS_DIR) => {
+            return Loaded::default();
+        }
+        document => {
+            let baseline = baselines.of(None);
+            let loaded =
+                variables::account(&layers.cloudflare, document.as_ref(), secrets, baseline, mistakes);
+            return Loaded { baselines, ..loaded };
+        }
+    };
+    let found = directory.and_then(|setting| {
+        let directory = mistakes.note(parse::directory(&setting))?;
+        let baseline = baselines.of(None);
+        mistakes.note(token_files::load(&setting, directory, &listed, &mut known, baseline.as_ref(), secrets))
+    });
+    let FoundAccounts { accounts: found, unread, directory: tokens_dir, files } = found.unwrap_or_default();
+    let mut warnings: Vec<String> = variables::ignored(&layers.cloudflare).into_iter().collect();
+    if secrets == Secrets::Read {
+        warnings.extend(files_of(&listed).into_iter().filter_map(readable_by_all));
+        warnings.extend(token_files::readable_by_all(&files_of(&found)));
     }
+    let accounts = [listed, found].concat();
+    Loaded { accounts, credentials: known.contents(), baselines, unread, tokens_dir, files, warnings }
+}
+
+/// The files with the credentials of these accounts, each once.
+fn files_of(accounts: &[Account]) -> Vec<&Path> {
+    let mut files: Vec<&Path> = accounts.iter().filter_map(|account| account.credentials.file()).collect();
+    files.sort_unstable();
+    files.dedup();
+    files
 }
 
 fn from_file(
     document: &Document,
     secrets: Secrets,
+    baselines: &mut Baselines,
     mistakes: &mut Mistakes,
 ) -> (Vec<Account>, DistinctCredentials) {
     let Kind::Map(fields) = &document.root.kind else {
@@ -70,7 +104,7 @@ fn from_file(
     let mut listed: Vec<Listed> = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
         if let Some(entry) = mistakes.note(Entry::new(document, index, node)) {
-            let account = entry.listed(&mut known, secrets, mistakes);
+            let account = entry.listed(&mut known, secrets, baselines, mistakes);
             entry.check_against(&listed, &account, mistakes);
             listed.push(account);
         }
@@ -117,17 +151,19 @@ struct Listed {
     credentials: Option<CredentialSource>,
     credential: Option<usize>,
     budget_share: Option<f64>,
+    baseline: Option<Arc<BaselineFile>>,
 }
 
 impl Listed {
     fn account(self) -> Option<Account> {
-        let Self { id, alias, credentials, credential, budget_share, .. } = self;
+        let Self { id, alias, credentials, credential, budget_share, baseline, .. } = self;
         Some(Account {
             id: id?,
             alias: alias?,
             credentials: credentials?,
             credential: credential?,
             budget_share: budget_share?,
+            baseline,
         })
     }
 
@@ -175,7 +211,13 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn listed(&self, known: &mut DistinctCredentials, secrets: Secrets, mistakes: &mut Mistakes) -> Listed {
+    fn listed(
+        &self,
+        known: &mut DistinctCredentials,
+        secrets: Secrets,
+        baselines: &mut Baselines,
+        mistakes: &mut Mistakes,
+    ) -> Listed {
         let names = keys::names(keys::ID.section);
         let mut misspelled = Vec::new();
         for field in self.fields {
@@ -206,7 +248,10 @@ impl<'a> Entry<'a> {
             let found = self.identify(source, &secret, secrets);
             mistakes.note(found).map(|identification| known.number(identification))
         });
-        Listed { index: self.index, id, alias, credentials, credential, budget_share }
+        let own = mistakes.note(self.get(keys::ACCOUNT_BASELINE)).flatten();
+        let own = mistakes.note(own.map(|setting| self.path(&setting)).transpose()).flatten();
+        let baseline = baselines.of(own);
+        Listed { index: self.index, id, alias, credentials, credential, budget_share, baseline }
     }
 
     /// Reads the credential, if its file is to be read. `secret` is the setting that names it.
@@ -327,9 +372,17 @@ impl<'a> Entry<'a> {
     }
 }
 
+fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_alias(text: &str) -> bool {
+    let is_plain = text.trim() == text && !text.is_empty() && !text.chars().any(char::is_control);
+    is_plain && text.chars().count() <= LONGEST_ALIAS
+}
+
 fn account_id(setting: &Setting) -> Result<String, Error> {
-    let is_id = setting.text.len() == 32 && setting.text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if !is_id {
+    if !is_id(&setting.text) {
         // The value is not shown, because it may be the token in the wrong place.
         return Err(setting.refuse("must be 32 hexadecimal digits, as in the address of the dashboard"));
     }
@@ -338,8 +391,7 @@ fn account_id(setting: &Setting) -> Result<String, Error> {
 
 fn checked_alias(setting: &Setting) -> Result<String, Error> {
     let alias = &setting.text;
-    let is_plain = alias.trim() == alias && !alias.is_empty() && !alias.chars().any(char::is_control);
-    if !is_plain || alias.chars().count() > LONGEST_ALIAS {
+    if !is_alias(alias) {
         return Err(setting.must_be(&format!(
             "1 to {LONGEST_ALIAS} characters on one line, without leading or trailing spaces"
         )));

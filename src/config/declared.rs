@@ -4,13 +4,16 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use reqwest::Url;
 
-use super::accounts::{self, Loaded};
+use super::accounts::{self, Loaded, TokensDir, Unread};
 use super::addresses;
+use super::baseline::{BaselineFile, Baselines};
 use super::error::{Error, Mistakes};
 use super::feed::DeclaredFeed;
+use super::files::Files;
 use super::secret_files::{self, Secrets};
 use super::sources::{Layers, Setting};
 use super::yaml::{Accepted, Document};
@@ -31,6 +34,12 @@ pub(super) struct Declared {
     pub(super) accounts: Vec<Account>,
     /// The distinct credentials by number; `None` if one of them was not read.
     pub(super) credentials: Option<Vec<Credentials>>,
+    pub(super) baselines: Baselines,
+    /// Accounts whose token files cannot be used.
+    pub(super) unread: Vec<Unread>,
+    pub(super) tokens_dir: TokensDir,
+    /// The directory of tokens, and its unusable files.
+    pub(super) token_files: Files,
     pub(super) warnings: Vec<String>,
 }
 
@@ -61,14 +70,29 @@ impl Declared {
         let naming = Naming::of(layers, &identity, "id, hash, email or none", mistakes);
         let feed = DeclaredFeed::from_layers(layers, mistakes);
         let shard = Shard::load(layers, mistakes);
-        let Loaded { accounts, credentials, warnings } = accounts::load(layers, secrets, mistakes);
+        let Loaded { accounts, credentials, baselines, unread, tokens_dir, files: token_files, warnings } =
+            accounts::load(layers, secrets, mistakes);
         let mut warnings = [layers.warnings.clone(), warnings].concat();
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         let is_used_by_feed = feed.iter().flatten().any(|feed| feed.key_file().is_some());
         if has_key && !is_used_by_feed && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {
             warnings.push("users.hash_key_file is not used, because users.identity is not hash".to_owned());
         }
-        Self { local, base_url, limit, naming, feed, shard, accounts, credentials, warnings }
+        Self {
+            local,
+            base_url,
+            limit,
+            naming,
+            feed,
+            shard,
+            accounts,
+            credentials,
+            baselines,
+            unread,
+            tokens_dir,
+            token_files,
+            warnings,
+        }
     }
 }
 
@@ -142,6 +166,8 @@ pub struct Offline {
     /// The accounts of all shards. Accounts whose credentials are in different files have different numbers of a
     /// credential.
     pub accounts: Vec<Account>,
+    /// The directory of tokens, of which only the names were read.
+    pub(crate) tokens_dir: TokensDir,
     /// The file with the key for hashes.
     pub hash_key_file: Option<PathBuf>,
     /// The part that does not concern accounts.
@@ -175,6 +201,8 @@ pub(crate) struct Outline {
     pub(crate) web_config_file: Option<PathBuf>,
     /// The address of the API.
     pub(crate) base_url: Option<Url>,
+    /// The baselines of the accounts.
+    pub(crate) baselines: Vec<Arc<BaselineFile>>,
 }
 
 impl Outline {
@@ -184,6 +212,7 @@ impl Outline {
         Self {
             web_config_file: web_config_file.and_then(|setting| parse::path(&setting).ok()),
             base_url: parse::base_url(&layers.get_or_default(keys::BASE_URL)).ok(),
+            baselines: Vec::new(),
         }
     }
 }
@@ -203,15 +232,16 @@ impl Offline {
     fn read(flags: &Flags, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
         let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
-        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
+        let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
-            let Declared { local, naming, feed, accounts, warnings, .. } =
+            let Declared { local, naming, feed, accounts, baselines, tokens_dir, warnings, .. } =
                 Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
+            outline.baselines = baselines.all();
             let (naming, feed) = (naming?, feed?);
             let of_feed = || feed.as_ref().and_then(DeclaredFeed::key_file);
             let hash_key_file = naming.key_file().or_else(of_feed).map(Path::to_owned);
             let feed = feed.map(|feed| feed.settings);
-            Some(Self { accounts, hash_key_file, local: local?, feed, warnings })
+            Some(Self { accounts, tokens_dir, hash_key_file, local: local?, feed, warnings })
         });
         Outlined { result: mistakes.finish(offline), outline }
     }

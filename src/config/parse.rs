@@ -101,6 +101,10 @@ pub(super) fn path(setting: &Setting) -> Result<PathBuf, Error> {
     Ok(PathBuf::from(&setting.text))
 }
 
+pub(super) fn directory(setting: &Setting) -> Result<PathBuf, Error> {
+    path(setting).map_err(|_| setting.must_be("the path of a directory"))
+}
+
 /// Reads the address of the API. A token is sent over TLS or within this machine only. A refused address is not shown,
 /// because it may contain a password.
 pub(super) fn base_url(setting: &Setting) -> Result<Url, Error> {

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::keys::{self, Change, Key};
 use super::sources::Layers;
 use super::yaml::Accepted;
-use super::{Config, Flags, IdentityPolicy};
+use super::{Account, Config, CredentialSource, Flags, IdentityPolicy};
 
 /// Where a configuration is read from: the flags, the environment, and the files that they name.
 #[derive(Debug, Clone)]
@@ -112,6 +112,36 @@ impl Config {
             Some(IdentityPolicy::Hash { key }) => Some(key),
             _ => None,
         }
+    }
+
+    /// The same configuration, in which the accounts of `before` whose token files cannot be used now keep the credentials that they
+    /// have. `None` if there are no such accounts.
+    pub(crate) fn keeping(&self, before: &Self) -> Option<Self> {
+        let mut kept = self.unread.iter().filter_map(|unread| {
+            let known = before.accounts.iter().find(|account| account.id == unread.id)?;
+            let credentials = CredentialSource::TokenFile(unread.path.clone());
+            let (alias, baseline) = (unread.alias.clone(), unread.baseline.clone());
+            let account = Account { alias, credentials, baseline, ..known.clone() };
+            Some((account, before.credentials.get(known.credential)?))
+        });
+        let first = kept.next()?;
+        let mut new = self.clone();
+        for (account, credential) in std::iter::once(first).chain(kept) {
+            let number = new.credentials.iter().position(|known| known == credential).unwrap_or_else(|| {
+                new.credentials.push(credential.clone());
+                new.credentials.len() - 1
+            });
+            new.accounts.push(Account { credential: number, ..account });
+        }
+        Some(new)
+    }
+
+    /// The directory of tokens, if it has no file any more, but had some in the configuration `before`. A volume that is not mounted
+    /// looks like this.
+    pub(crate) fn emptied_tokens_dir(&self, before: &Self) -> Option<&Path> {
+        let (now, then) = (self.token_files.as_ref()?, before.token_files.as_ref()?);
+        let is_emptied = now.is_empty() && !then.is_empty() && now.directory == then.directory;
+        is_emptied.then_some(&*now.directory)
     }
 
     fn differing(&self, new: &Self, change: Change) -> Vec<SettingChange> {

@@ -99,13 +99,17 @@ impl Layers {
             misspelled = keys::check_file(document, mistakes)?;
             layers.push(from_file(document, mistakes));
         }
+        layers.push(from_variables(ours, mistakes));
+        let names_accounts = document.as_ref().is_some_and(lists_accounts)
+            || layers.iter().any(|layer| layer.has(keys::TOKENS_DIR));
         if let Some(url) = &cloudflare.base_url
-            && !document.as_ref().is_some_and(lists_accounts)
+            && !names_accounts
         {
             let origin = Origin::variable("CLOUDFLARE_BASE_URL");
-            layers.push(Layer(vec![(keys::BASE_URL, url.clone(), origin)]));
+            // The variable of this program takes precedence.
+            layers.insert(layers.len() - 1, Layer(vec![(keys::BASE_URL, url.clone(), origin)]));
         }
-        layers.extend([from_variables(ours, mistakes), from_flags(flags)]);
+        layers.push(from_flags(flags));
         let entries = layers.iter().flat_map(|Layer(entries)| entries);
         let places = entries.map(|(_, _, origin)| (origin.to_string(), origin.clone())).collect();
         let merged = layers
@@ -161,6 +165,12 @@ pub(super) fn lists_accounts(document: &Document) -> bool {
 /// The settings of one source: key, text, and place.
 #[derive(Debug, Clone)]
 struct Layer(Vec<(Key, String, Origin)>);
+
+impl Layer {
+    fn has(&self, key: Key) -> bool {
+        self.0.iter().any(|(other, ..)| other.path() == key.path())
+    }
+}
 
 impl Source for Layer {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {

@@ -26,9 +26,11 @@ use crate::http::{CloseReason, ConnectionStats};
 use crate::metrics::encode::{Format, Writer};
 use crate::metrics::exposition::repeated_series;
 use crate::metrics::family::Family;
+use crate::model::token_files::{TokenFileResult, TokenFiles};
 use crate::model::{AccountName, Resource};
 use crate::store::{Recovery, StoreStats};
 use accounts::Accounts;
+pub use accounts::BaselineState;
 pub(crate) use accounts::{Activity, BudgetLevel};
 use durations::Durations;
 pub(crate) use incidents::Incident;
@@ -51,6 +53,7 @@ struct Inner {
     durations: Durations,
     retries: IntCounterVec,
     config: Mutex<ConfigState>,
+    token_files: Mutex<Option<Arc<TokenFiles>>>,
     exposition_size: IntGauge,
     exposition_build: Gauge,
     scrapes: IntCounterVec,
@@ -119,6 +122,7 @@ impl Telemetry {
             durations: Durations::new(),
             retries: counters(&registry, &f::RETRIES),
             config: Mutex::default(),
+            token_files: Mutex::default(),
             exposition_size: gauge(&registry, &f::EXPOSITION_SIZE),
             exposition_build: registered(&registry, exposition_build),
             scrapes: counters(&registry, &f::SCRAPES),
@@ -152,6 +156,16 @@ impl Telemetry {
     /// The configuration was read again and cannot be used, so the earlier one stays in use.
     pub fn config_refused(&self) {
         self.inner.config().latest = Load::Failed;
+    }
+
+    /// What is in the directory of tokens from now on; `None` without one.
+    pub(crate) fn token_files(&self, files: Option<Arc<TokenFiles>>) {
+        *self.inner.token_files() = files;
+    }
+
+    /// What is in the directory of tokens, for the status document.
+    pub(crate) fn known_token_files(&self) -> Option<Arc<TokenFiles>> {
+        self.inner.token_files().clone()
     }
 
     /// A request ended `took` after it was sent.
@@ -202,6 +216,11 @@ impl Telemetry {
     /// It could be read completely again.
     pub fn incident_over(&self, account: &str, source: impl Into<IncidentSource>, date: Timestamp) {
         self.inner.accounts.incident_over(account, source.into(), date);
+    }
+
+    /// The configuration was read, and with it the account's baseline.
+    pub fn baseline(&self, account: &str, state: BaselineState<'_>, date: Timestamp) {
+        self.inner.accounts.baseline(account, state, date);
     }
 
     /// Intervals, token expiry and incidents of an account, for the status document.
@@ -273,6 +292,7 @@ impl Telemetry {
         let dropped = self.inner.dropped_log_lines.get().map_or(0, |count| count());
         writer.family(&f::LOG_LINES_DROPPED).put([], dropped);
         self.inner.write_config(&mut writer);
+        self.inner.write_token_files(&mut writer);
         self.inner.durations.write(&mut writer);
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);
@@ -286,6 +306,20 @@ impl Inner {
     fn config(&self) -> MutexGuard<'_, ConfigState> {
         // Each change is one assignment, so a panic elsewhere did not damage it.
         self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn token_files(&self) -> MutexGuard<'_, Option<Arc<TokenFiles>>> {
+        // Each change is one assignment here too.
+        self.token_files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_token_files(&self, writer: &mut Writer) {
+        let mut out = writer.family(&f::TOKEN_FILES);
+        if let Some(files) = self.token_files().as_deref() {
+            for result in TokenFileResult::ALL {
+                out.put([result.as_str()], files.count(result) as u64);
+            }
+        }
     }
 
     fn write_config(&self, writer: &mut Writer) {

@@ -22,7 +22,7 @@ use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{Resource, Snapshot};
 use crate::server::status::history::History;
-use document::{Account, Budget, Head, State};
+use document::{Account, Budget, Head, State, TokenFiles};
 pub use query::Query;
 use query::View;
 
@@ -123,10 +123,13 @@ impl Status {
         let (durability, size_bytes) = telemetry.durability();
         let state = State { kept: durability.as_str(), size_bytes };
         let version = env!("CARGO_PKG_VERSION");
+        let known = telemetry.known_token_files();
+        let token_files = known.as_deref().map(TokenFiles::from);
         let mut undated = SipHasher13::new();
-        undated.write(&to_json(&(version, &state)));
+        undated.write(&to_json(&(version, &state, &token_files)));
         let (trend_seconds, dashboard) = (self.trend.as_secs_f64(), self.dashboard.as_deref());
-        let mut json = unclosed(&Head { version, now: date.to_string(), state, trend_seconds, dashboard });
+        let now = date.to_string();
+        let mut json = unclosed(&Head { version, now, state, trend_seconds, dashboard, token_files });
         let dated = json.len();
         json.extend_from_slice(b",\"accounts\":[");
         let selected = self.accounts.iter().filter(|account| query.selects(&account.id));

@@ -374,6 +374,32 @@ test("a cause that many accounts share is one line", async () => {
   ]);
 });
 
+test("token files that cannot be used are named, whatever the number of accounts", async () => {
+  for (const count of [0, 1, 12]) {
+    const status = documentOf(count, false);
+    const problems = [
+      { file: "acme", result: "bad_name", reason: "its name must be an account id" },
+      { file: "0".repeat(32), result: "unusable", reason: "the content of the file is empty" },
+    ];
+    status.token_files = { used: count, problems, problems_omitted: 3 };
+    await serve(status);
+    await openPage();
+    assert.deepEqual(await page.locator("[aria-label='Token files'] li").allTextContents(), [
+      "token file: bad name acme: its name must be an account id",
+      `token file: unusable ${"0".repeat(32)}: the content of the file is empty`,
+      "and 3 more files",
+    ]);
+    await assertAccessible(`${count} accounts`);
+    await page.goto("about:blank");
+  }
+  const status = documentOf(0, false);
+  status.token_files = { used: 0, problems: [], problems_omitted: 0 };
+  await serve(status);
+  await openPage();
+  assert.deepEqual(await page.locator("[aria-label='Token files'] li").allTextContents(),
+    ["No token files in accounts_from.tokens_dir"]);
+});
+
 test("of 400 accounts the first 40 are listed, and the others on demand", async () => {
   await serve(documentOf(400, true));
   await openPage();
@@ -503,6 +529,27 @@ test("users at high risk are named as in the metrics, with commands to copy", as
   assert.equal(await copied(first.locator("button").nth(0)), `zt-risk-exporter user --account 'acme <b>' ${user}`);
   assert.equal(await copied(first.locator("button").nth(1)), `zt-risk-exporter reset --account 'acme <b>' ${user}`);
   assert.equal(await copied(acme.locator(".command button")), "zt-risk-exporter users --account 'acme <b>' --level high");
+});
+
+test("what differs from the baseline is shown with the command that compares it", async () => {
+  const notice = () => page.locator(".notice", { hasText: "baseline" });
+  await openAccountWith(() => {});
+  assert.match(await notice().innerText(), /^2 behaviors differ from the baseline\n/);
+  assert.deepEqual(await notice().locator("li").allTextContents(), [
+    "High Number of DLP Policies Triggered: is disabled, should be enabled; level is unknown, should be medium",
+    "malicious_file: does not exist",
+  ]);
+  assert.match(await notice().innerText(), /1 behavior is not in the baseline: sentinel_one\./);
+  assert.match(await notice().locator(".command code").textContent(), /^zt-risk-exporter behaviors diff --account /);
+  await openAccountWith(({ accounts: [account] }) => {
+    account.drift.drifted = [];
+  });
+  assert.equal(await notice().count(), 0);
+  assert.equal(await page.locator("p", { hasText: "No difference from the baseline, which has 3 behaviors." }).count(), 1);
+  await openAccountWith(({ accounts: [account] }) => {
+    account.drift = null;
+  });
+  assert.equal(await page.locator("main", { hasText: "from the baseline" }).count(), 0);
 });
 
 test("without the clipboard interface commands can be copied too, and each is quoted for the shell", async () => {

@@ -46,6 +46,30 @@ fn inject(rig: &Rig, account: usize, endpoint: Endpoint, status: u16) {
 }
 
 #[test]
+fn the_accounts_of_a_directory_of_tokens_are_tried_and_a_file_that_cannot_be_used_fails() {
+    let (rig, config) = accounts(2);
+    let directory = std::path::Path::new(&config).with_file_name("tokens");
+    std::fs::create_dir(&directory).expect("a directory");
+    for (file, token) in [(format!("{}.one", id(1)), "secret-1"), (id(2), ""), ("notes".to_owned(), "x")] {
+        std::fs::write(directory.join(file), token).expect("a file");
+    }
+    let text = format!(
+        "accounts_from: {{ tokens_dir: tokens }}\ncloudflare: {{ base_url: '{}' }}\n",
+        rig.upstream()
+    );
+    let config = rig.file("found.yaml", &text).display().to_string();
+    let ended = check(&config, &["-o", "json"]);
+    let document: Value = serde_json::from_str(&ended.out).expect("JSON");
+    let checks = document["checks"].as_array().expect("a list");
+    let failed: Vec<_> = checks.iter().filter(|check| check["result"] == "failed").collect();
+    let words = failed.iter().map(|check| (check["check"].as_str(), check["answer"].as_str()));
+    let wanted = [(Some("token_files"), Some("unusable")), (Some("token_files"), Some("bad name"))];
+    assert_eq!((ended.code, words.collect::<Vec<_>>()), (Some(1), wanted.to_vec()), "{}", ended.out);
+    let tried = checks.iter().filter(|check| check["account"] == "one").count();
+    assert_eq!((tried, rig.requests("GET")), (5, 5), "{}", ended.out);
+}
+
+#[test]
 fn accounts_that_are_well_have_one_line_each() {
     let (rig, config) = accounts(MANY);
     let ended = check(&config, &[]);

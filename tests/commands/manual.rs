@@ -18,7 +18,7 @@ use zt_risk_exporter::internals::metrics::encode::Format;
 use zt_risk_exporter::internals::metrics::families;
 use zt_risk_exporter::internals::metrics::telemetry::Rejection;
 use zt_risk_exporter::internals::store::Recovery;
-use zt_risk_exporter::model::Resource;
+use zt_risk_exporter::model::{DriftSetting, Resource};
 use zt_risk_exporter::simulator::{Scenario, Story};
 
 use crate::golden_table::GoldenTable;
@@ -111,6 +111,8 @@ fn the_values_of_closed_labels_are_all_listed() {
     assert_eq!(values("format"), Format::ALL.map(Format::as_str));
     let rejected: Vec<_> = Rejection::ALL.map(Rejection::as_str).into();
     assert_eq!(values("zt_risk_exporter_web_requests_rejected_total"), rejected);
+    let settings: Vec<_> = DriftSetting::ALL.map(DriftSetting::as_str).into();
+    assert_eq!(values("setting"), settings);
     assert_eq!((values("outcome"), values("reason"), values("resource")), (outcomes, losses, resources));
 }
 
@@ -188,6 +190,8 @@ fn every_variable_of_the_configuration_table_is_known() {
             // Looked at only with the identity `hash`, and then it has to be there.
             "users.hash_key_file" => "hash.key".to_owned(),
             "shard.index" => "0".to_owned(),
+            // Some directory.
+            "accounts_from.tokens_dir" => "src".to_owned(),
             "web.health_address" => ":10070".to_owned(),
             "web.grafana_url" => "https://grafana.example.com".to_owned(),
             "accounts[].id" => "0123456789abcdef0123456789abcdef".to_owned(),

@@ -32,6 +32,7 @@ fn load(users: u64, pages: u32, changes: f64) -> Load {
         basis: Basis::Given,
         budget_share: 0.25,
         sharing: 1,
+        all: None,
         intervals: Intervals { summary, behaviors: fives, integrations: fives, audit },
     }
 }
@@ -284,6 +285,8 @@ async fn the_list_of_an_account_is_requested_once() {
     assert_eq!((&plan["users"], &plan["summary_requests"]), (&2_500.into(), &1.into()));
     // Half of 1,200 requests, shared with the other account.
     assert_eq!((&plan["budget_in_5m"], &plan["changes_basis"]), (&300.into(), &"measured".into()));
+    let all = ["accounts", "credentials", "budget_of_all_in_5m"].map(|name| plan[name].as_u64());
+    assert_eq!(all, [2, 1, 600].map(Some));
     for (code, _, errors) in refused {
         assert_eq!((code, errors.contains(": acme, subsidiary")), (Some(2), true), "{errors}");
     }

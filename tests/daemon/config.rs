@@ -277,7 +277,9 @@ fn unused_settings_are_warned_about_once() {
         (
             &listed,
             &[("CLOUDFLARE_API_TOKEN", "x"), ("CLOUDFLARE_BASE_URL", "http://elsewhere")],
-            &["not used, because the file lists accounts: CLOUDFLARE_API_TOKEN, CLOUDFLARE_BASE_URL"],
+            &[
+                "not used, because the configuration names accounts: CLOUDFLARE_API_TOKEN, CLOUDFLARE_BASE_URL",
+            ],
         ),
         (
             "",

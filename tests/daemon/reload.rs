@@ -1,9 +1,11 @@
 //! The real program, whose configuration changes while it runs.
 
+mod baseline;
 mod budgets;
 mod keys;
 mod memory;
 mod random;
+mod token_files;
 mod tokens;
 mod triggers;
 mod world;

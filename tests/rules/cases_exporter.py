@@ -16,6 +16,7 @@ FAILED = "zt_risk_exporter_state_commits_total account= result=failed"
 COMMITTED = "zt_risk_exporter_state_commits_total account= result=ok"
 DAMAGED = "zt_risk_exporter_state_recoveries_total account= result=damaged"
 RELOADED = "zt_risk_exporter_config_last_reload_successful account="
+BASELINE = "zt_risk_exporter_baseline_readable"
 DROPPED = "zt_risk_exporter_log_lines_dropped_total account="
 CLOSED = "zt_risk_exporter_web_connections_closed_total account= reason="
 CERTIFICATE = "zt_risk_exporter_web_certificate_not_after_timestamp_seconds account="
@@ -37,6 +38,8 @@ def cases() -> list[Case]:
         *certificate(),
         *feed_delayed(),
         *reload_failed(),
+        *baseline(),
+        *token_files(),
         *state(),
     ]
 
@@ -481,6 +484,32 @@ def connections_closed() -> list[Case]:
     ]
 
 
+def baseline() -> list[Case]:
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterBaselineUnreadable", sentence, series, firing, by="instance")
+
+    who = ["a:10069"]
+    broken = hold(1, 30) + hold(0, 30) + hold(1, 30)
+    return [
+        case(
+            "a baseline of two accounts that cannot be used fires one alert after five minutes until it is corrected",
+            {f"{BASELINE} account=acme": broken, f"{BASELINE} account=branch": broken},
+            {29: [], 34: [], 35: who, 59: who, 61: []},
+        ),
+        case(
+            "the baseline of one account fires too",
+            {f"{BASELINE} account=acme": hold(1, 60), f"{BASELINE} account=branch": hold(0, 60)},
+            {10: who},
+        ),
+        case("baselines that can be used are quiet", {f"{BASELINE} account=acme": hold(1, 60)}, {1: [], 50: []}),
+        case(
+            "an error that is corrected within four minutes is quiet",
+            {BASELINE: hold(1, 30) + hold(0, 4) + hold(1, 30)},
+            {36: []},
+        ),
+    ]
+
+
 def reload_failed() -> list[Case]:
     def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         return Case("ZtRiskExporterReloadFailed", sentence, series, firing, by="instance")
@@ -513,6 +542,35 @@ def reload_failed() -> list[Case]:
             {RELOADED: hold(0, 60), f"{RELOADED} instance=b:10069": hold(1, 60)},
             {30: who},
         ),
+    ]
+
+
+def token_files() -> list[Case]:
+    def files(result: str, instance: str = "a:10069") -> str:
+        return f"zt_risk_exporter_token_files account= instance={instance} result={result}"
+
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterTokenFiles", sentence, series, firing, by="job")
+
+    who = ["zt-risk-exporter"]
+    return [
+        case(
+            "a file that cannot be used fires after five minutes until it can",
+            {files("used"): hold(40, 120), files("unusable"): hold(0, 30) + hold(1, 60) + hold(0, 30)},
+            {29: [], 34: [], 36: who, 89: who, 91: []},
+        ),
+        case(
+            "files with other problems fire too, once for all shards",
+            {
+                files("used"): hold(40, 60),
+                files("bad_name"): hold(1, 60),
+                files("used", "b:10069"): hold(40, 60),
+                files("bad_name", "b:10069"): hold(1, 60),
+            },
+            {30: who},
+        ),
+        case("a directory without files fires", {files("used"): hold(0, 60)}, {30: who}),
+        case("files that are used are quiet", {files("used"): hold(40, 60), files("unusable"): hold(0, 60)}, {30: []}),
     ]
 
 

@@ -331,6 +331,49 @@ def state_alerts(s: Settings) -> list[Alert]:
             fires_when="the exporter could not use a changed configuration, token or key",
         ),
         Alert(
+            name="ZtRiskExporterBaselineUnreadable",
+            severity=WARNING,
+            # Accounts usually share one file, so one alert says how many of them it concerns.
+            expr="count by (job, instance) (zt_risk_exporter_baseline_readable == 0)",
+            for_duration=str(s.baseline_for),
+            summary="""
+            The exporter {{ $labels.instance }} cannot use the baseline of {{ printf "%.0f" $value }} of its accounts.
+            """,
+            description="""
+            When the exporter {{ $labels.instance }} last read its configuration, the baseline of
+            {{ printf "%.0f" $value }} of its accounts could not be read or had mistakes. Their behaviors are compared
+            with the baseline that was read before, or with none since the start, so no missing alert about a drift is
+            good news. The log and the live page name the file and the first mistake; the command finds all of them.
+            Correct the file and reload the configuration.
+            """,
+            command="zt-risk-exporter check --offline",
+            dashboard=EXPORTER_INSTANCE,
+            fires_when="the file in `behaviors.baseline` or `accounts[].behaviors_baseline` cannot be used",
+        ),
+        Alert(
+            name="ZtRiskExporterTokenFiles",
+            severity=WARNING,
+            # All shards look at the same directory.
+            expr="""
+            max by (job) (
+              sum by (job, instance) (zt_risk_exporter_token_files{result!="used"})
+            ) > 0
+            or
+            max by (job) (zt_risk_exporter_token_files{result="used"}) == 0
+            """,
+            for_duration=str(s.reload_for),
+            summary="Token files of {{ $labels.job }} cannot be used, or there are none.",
+            description="""
+            The directory accounts_from.tokens_dir of {{ $labels.job }} has files that are not used as they are, or no
+            files. An account whose file cannot be used is not watched, or is watched with the token that was read last.
+            The live page, the log and the command name each file with the reason. Correct the file, and reload the
+            configuration.
+            """,
+            command="zt-risk-exporter check",
+            dashboard=EXPORTER_JOB,
+            fires_when="a file in `accounts_from.tokens_dir` is not used as it is, or the directory has no files",
+        ),
+        Alert(
             name="ZtRiskExporterConnectionsClosed",
             severity=WARNING,
             expr=f"""

@@ -1,6 +1,7 @@
 //! The checks that need no request. Each is one function here and one entry in a list.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use reqwest::Url;
 
@@ -9,9 +10,12 @@ use crate::clock::Timestamp;
 use crate::cloudflare::SetupError;
 use crate::cloudflare::surroundings::{self, Anchors, Judged};
 use crate::commands::terminal::counted;
-use crate::config::{Account, Error, Feed, IdentityPolicy, Mistakes, Offline, Outline};
+use crate::config::{
+    Account, BaselineFile, Error, Feed, IdentityPolicy, Mistakes, Offline, Outline, TokensDir,
+};
 use crate::feed::record::Details;
 use crate::feed::sinks::Stdout;
+use crate::model::token_files::TokenFiles;
 use crate::web::{Checked, Summary};
 
 /// What is said of what is beside the configuration.
@@ -27,6 +31,11 @@ pub(super) struct Beside {
 pub(super) fn offline(offline: &Offline, beside: Vec<Finding>) -> Vec<Finding> {
     let findings = [
         configuration(offline.accounts.len(), &offline.warnings),
+        match &offline.tokens_dir {
+            TokensDir::None => Vec::new(),
+            TokensDir::Elsewhere(directory) => left(Subject::TokenFiles, Some(directory)),
+            TokensDir::Listed(files) => token_files(files),
+        },
         beside,
         credentials(offline),
         left(Subject::HashKey, offline.hash_key_file.as_deref()),
@@ -92,9 +101,49 @@ pub(super) fn feed(feed: &Feed) -> Vec<Finding> {
     findings
 }
 
+/// The directory of tokens: each file that is not used, or not as it is, fails.
+pub(super) fn token_files(files: &TokenFiles) -> Vec<Finding> {
+    let directory = files.directory.display();
+    let mut findings: Vec<Finding> = files
+        .problems
+        .iter()
+        .map(|problem| Finding {
+            remark: Some(problem.to_string()),
+            ..Finding::new(Subject::TokenFiles, Verdict::Failed, problem.result.as_str().replace('_', " "))
+        })
+        .collect();
+    findings.push(match files.is_empty() {
+        true => Finding::new(Subject::TokenFiles, Verdict::Warning, format!("{directory} has no files")),
+        false => {
+            Finding::new(Subject::TokenFiles, Verdict::Passed, format!("{} used in {directory}", files.used))
+        }
+    });
+    findings
+}
+
 /// A web configuration that can be used.
 pub(super) fn web(summary: &Summary) -> Vec<Finding> {
     valid(Subject::WebConfiguration, "can be used".to_owned(), summary.warnings())
+}
+
+/// The baselines of behaviors. Mistakes are added to `mistakes`.
+pub(super) fn baselines(outline: &Outline, mistakes: &mut Mistakes) -> Vec<Finding> {
+    outline.baselines.iter().filter_map(|file| baseline(file, mistakes)).collect()
+}
+
+/// The same of those that are here.
+pub(super) fn baselines_offline(outline: &Outline, mistakes: &mut Mistakes) -> Vec<Finding> {
+    let found = |file: &Arc<BaselineFile>| match file.path.exists() {
+        true => baseline(file, mistakes),
+        false => left(Subject::Baseline, Some(&file.path)).pop(),
+    };
+    outline.baselines.iter().filter_map(found).collect()
+}
+
+fn baseline(file: &BaselineFile, mistakes: &mut Mistakes) -> Option<Finding> {
+    let declared = mistakes.note(file.declared.clone())?;
+    let text = format!("{}: {}", file.path.display(), counted(declared.count(), "behavior"));
+    Some(Finding::new(Subject::Baseline, Verdict::Passed, text))
 }
 
 /// A web configuration, if it is here, without keys and the CAs of clients.

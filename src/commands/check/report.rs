@@ -59,6 +59,8 @@ pub(super) struct Finding {
 pub(super) enum Subject {
     /// The file, the environment and the flags.
     Configuration,
+    /// The directory of tokens.
+    TokenFiles,
     /// TLS, passwords and limits of the port.
     WebConfiguration,
     /// The certificate of the port.
@@ -67,6 +69,8 @@ pub(super) enum Subject {
     Credential,
     /// The file with the key for hashes.
     HashKey,
+    /// The file with the settings that behaviors should have.
+    Baseline,
     /// The state file.
     State,
     /// Where the feed is written to.
@@ -83,10 +87,12 @@ impl Subject {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
+            Self::TokenFiles => "token_files",
             Self::WebConfiguration => "web_configuration",
             Self::WebCertificate => "web_certificate",
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
+            Self::Baseline => "baseline",
             Self::State => "state",
             Self::Feed => "feed",
             Self::Proxy => "proxy",
@@ -136,10 +142,12 @@ impl Finding {
         match self.subject {
             Subject::Endpoint(_) => self.account.as_deref(),
             Subject::Configuration
+            | Subject::TokenFiles
             | Subject::WebConfiguration
             | Subject::WebCertificate
             | Subject::Credential
             | Subject::HashKey
+            | Subject::Baseline
             | Subject::State
             | Subject::Feed
             | Subject::Proxy

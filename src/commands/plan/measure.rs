@@ -1,8 +1,9 @@
 //! Measures an account: reads its list once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Basis, Load, USER_TIME};
+use super::{AllAccounts, Basis, Load, USER_TIME};
 use crate::app::ClientError;
 use crate::clock::{Clock, Timestamp};
 use crate::cloudflare::limit::Budget;
@@ -52,7 +53,18 @@ pub(super) async fn measure(config: &Config, account: &Account, clock: &Clock) -
         budget_share: account.budget_share,
         sharing: config.sharing(account),
         intervals: config.intervals,
+        all: Some(all(config)),
     })
+}
+
+/// The accounts of this shard, and the budgets of their credentials.
+fn all(config: &Config) -> AllAccounts {
+    let mut shares = BTreeMap::new();
+    for account in &config.accounts {
+        shares.insert(account.credential, account.budget_share);
+    }
+    let budget = shares.values().map(|share| Budget::requests(*share)).sum();
+    AllAccounts { accounts: config.accounts.len(), credentials: shares.len(), budget }
 }
 
 /// The pages of a list. The first reading of a list with pages sends one request more, to find the largest page size.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Aim, Goal, Latency, Plan, Verdict};
+use super::{Aim, AllAccounts, Goal, Latency, Plan, Verdict};
 use crate::app::logging::Colour;
 use crate::clock::duration;
 use crate::cloudflare::limit::WINDOW;
@@ -54,6 +54,13 @@ fn tables(plan: &Plan, extent: Extent, colour: Colour, width: Option<usize>) -> 
         load.basis.as_str(),
         counted(plan.budget.into(), "request"),
     );
+    let all = load.all.filter(|all| all.accounts > 1).map(|all| {
+        let AllAccounts { accounts, credentials, budget } = all;
+        let [accounts, credentials] = [(accounts, "account"), (credentials, "credential")]
+            .map(|(number, noun)| terminal::counted(number, noun));
+        format!("\n{accounts} with {credentials}: at most {budget} requests in 5 minutes together")
+    });
+    let head = head + &all.unwrap_or_default();
     let requests = plan.requests.iter().map(|row| {
         let every = row.interval.map_or_else(|| "on change".to_owned(), rounded);
         vec![row.kind.as_str().into(), every.into(), number(row.expected).into(), number(row.most).into()]
@@ -114,6 +121,9 @@ fn document(plan: &Plan) -> Value {
         "changes_basis": load.basis.as_str(),
         "budget_share": load.budget_share,
         "budget_in_5m": plan.budget,
+        "accounts": load.all.map(|all| all.accounts),
+        "credentials": load.all.map(|all| all.credentials),
+        "budget_of_all_in_5m": load.all.map(|all| all.budget),
         "summary_requests": load.pages,
         "summary_interval_seconds": seconds(plan.summary_interval),
         "summary_reading_seconds": seconds(plan.reading),

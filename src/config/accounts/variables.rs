@@ -1,7 +1,10 @@
 //! The single account that Cloudflare's own variables name.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 
+use super::super::baseline::BaselineFile;
 use super::super::error::{Error, Mistakes, Origin};
 use super::super::secret_files::{CredentialSource, Secrets, sendable};
 use super::super::sources::{CloudflareVariables, Setting};
@@ -13,6 +16,7 @@ pub(super) fn account(
     variables: &CloudflareVariables,
     document: Option<&Document>,
     secrets: Secrets,
+    baseline: Option<Arc<BaselineFile>>,
     mistakes: &mut Mistakes,
 ) -> Loaded {
     let mut warnings = Vec::new();
@@ -36,10 +40,11 @@ pub(super) fn account(
         credentials,
         credential: 0,
         budget_share: DEFAULT_SHARE,
+        baseline,
     });
     let read = account.as_ref().and_then(|account| mistakes.note(account.credentials.read()));
     let credentials = read.map(|credentials| vec![credentials]);
-    Loaded { accounts: account.into_iter().collect(), credentials, warnings }
+    Loaded { accounts: account.into_iter().collect(), credentials, warnings, ..Loaded::default() }
 }
 
 fn no_account(document: Option<&Document>) -> Error {
@@ -98,7 +103,8 @@ pub(super) fn ignored(variables: &CloudflareVariables) -> Option<String> {
         ("CLOUDFLARE_BASE_URL", variables.base_url.is_some()),
     ];
     let set: Vec<&str> = names.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
-    (!set.is_empty()).then(|| format!("not used, because the file lists accounts: {}", set.join(", ")))
+    (!set.is_empty())
+        .then(|| format!("not used, because the configuration names accounts: {}", set.join(", ")))
 }
 
 fn setting(name: &str, text: &str) -> Setting {

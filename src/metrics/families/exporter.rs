@@ -204,6 +204,13 @@ families! {
         labels: ["sink"],
     };
 
+    pub(crate) const BASELINE_READABLE: Family<1> = Family {
+        name: "zt_risk_exporter_baseline_readable",
+        kind: Kind::Gauge,
+        help: "1 if the account's baseline of behaviors was usable when the configuration was last read, 0 if not; absent without one.",
+        labels: ["account"],
+    };
+
     pub(crate) const CONFIG_RELOADED: Family<0> = Family {
         name: "zt_risk_exporter_config_last_reload_successful",
         kind: Kind::Gauge,
@@ -216,6 +223,13 @@ families! {
         kind: Kind::Gauge,
         help: "When the configuration that is in use was read.",
         labels: [],
+    };
+
+    pub(crate) const TOKEN_FILES: Family<1> = Family {
+        name: "zt_risk_exporter_token_files",
+        kind: Kind::Gauge,
+        help: "Files in accounts_from.tokens_dir, of all shards, by result; absent without that directory.",
+        labels: ["result"],
     };
 
     pub(crate) const LOG_LINES_DROPPED: Family<0> = Family {

@@ -6,7 +6,7 @@ import { ago, element, number, plural } from "./draw.js";
 export const LEVELS = ["high", "medium", "low", "unknown"];
 export const RESOURCES = {
   summary: "List of users", user: "Events of single users", behaviors: "Behaviors", integrations: "Integrations",
-  credential_file: "Credential file",
+  credential_file: "Credential file", baseline_file: "Baseline of behaviors",
 };
 const CAUSES = {
   token: "token refused",
@@ -18,6 +18,7 @@ const CAUSES = {
   network: "Cloudflare unreachable",
   answer: "unexpected answer",
   user: "one user unreadable",
+  baseline_file: "baseline unusable",
 };
 
 /** The worst state has the highest rank. */
@@ -60,6 +61,20 @@ export function verdictPill({ health, users }) {
   if (unknown > 0) return pill("warn", `${number(unknown)} of unknown level${asKnown}`);
   if (medium > 0) return pill("warn", `${number(medium)} at medium risk${asKnown}`);
   return pill(health.state === "up_to_date" ? "good" : "plain", `nobody above low risk${asKnown}`);
+}
+
+/** What is wrong in the directory of tokens: a section, or nothing. */
+export function tokenFileTrouble(files) {
+  if (files === null) return null;
+  const { used, problems, problems_omitted: omitted } = files;
+  const isEmpty = used === 0 && problems.length === 0;
+  if (problems.length === 0 && !isEmpty) return null;
+  return element("section", { class: "trouble", "aria-label": "Token files" }, element("ul", {},
+    isEmpty && element("li", {}, element("strong", { class: "warn" }, "No token files"), " in accounts_from.tokens_dir"),
+    problems.map(({ file, result, reason }) => element("li", {},
+      element("strong", { class: "warn" }, element("span", { class: "prefix" }, "token file: "), result.replaceAll("_", " ")),
+      ` ${file}: ${reason}`)),
+    omitted > 0 && element("li", {}, `and ${plural(omitted, "more file", "more files")}`)));
 }
 
 /** How many accounts of a cause have a link. The list has all. */

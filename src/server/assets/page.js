@@ -4,6 +4,7 @@ import { account } from "./account.js";
 import { showTooltips } from "./charts.js";
 import { enableCopying } from "./commands.js";
 import { ago, clock, element, morph, now, setTime, tick, zone } from "./draw.js";
+import { tokenFileTrouble } from "./health.js";
 import { overview } from "./overview.js";
 
 const TITLE = document.title;
@@ -37,9 +38,11 @@ function address() {
 
 function content(status) {
   const id = addressedAccount();
-  if (id === null && onlyAccount === null) return overview(status);
+  const trouble = tokenFileTrouble(status.token_files);
+  if (id === null && onlyAccount === null) return [trouble, ...overview(status)];
   const found = status.accounts.find((known) => known.account_id === (id ?? onlyAccount));
   return [
+    trouble,
     id !== null && element("p", { class: "back" }, element("a", { href: "#/" }, "All accounts")),
     found ? account(found, status.trend_seconds)
       : element("section", {}, element("h2", { tabindex: "-1" }, "No such account"),

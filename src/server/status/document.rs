@@ -10,11 +10,15 @@ use super::links::Links;
 use super::query::View;
 use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::{Activity, BudgetLevel, Incident};
-use crate::model::{self, Level, PerLevel, Resource, Snapshot, UserSeries};
+use crate::model::token_files;
+use crate::model::{self, DriftSetting, Level, PerLevel, Resource, Snapshot, UserSeries};
 use crate::server::status::history::History;
 
 /// How many users at high risk are listed: as many as fit on a screen. The command `users` lists all.
 const LISTED_USERS: usize = 20;
+
+/// How many token files with problems are listed.
+const LISTED_TOKEN_FILES: usize = 20;
 
 #[derive(Serialize)]
 pub(super) struct Head<'a> {
@@ -23,6 +27,22 @@ pub(super) struct Head<'a> {
     pub(super) state: State,
     pub(super) trend_seconds: f64,
     pub(super) dashboard: Option<&'a str>,
+    pub(super) token_files: Option<TokenFiles<'a>>,
+}
+
+/// The directory of tokens.
+#[derive(Serialize)]
+pub(super) struct TokenFiles<'a> {
+    used: usize,
+    problems: Vec<TokenFileProblem<'a>>,
+    problems_omitted: usize,
+}
+
+#[derive(Serialize)]
+struct TokenFileProblem<'a> {
+    file: &'a str,
+    result: &'static str,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -65,6 +85,7 @@ struct HealthState {
 struct Settings<'a> {
     links: Links,
     behaviors: Option<Vec<Behavior<'a>>>,
+    drift: Option<Drift<'a>>,
     integrations: Option<Vec<Integration<'a>>>,
 }
 
@@ -154,6 +175,25 @@ struct Behavior<'a> {
     risk_level: &'static str,
 }
 
+/// How the behaviors differ from the account's baseline.
+#[derive(Serialize)]
+struct Drift<'a> {
+    declared: usize,
+    drifted: Vec<DriftedBehavior<'a>>,
+    undeclared: &'a [String],
+}
+
+/// A behavior that differs. `enabled` and `risk_level` are `None` if they are not known, or if the behavior does not exist.
+#[derive(Serialize)]
+struct DriftedBehavior<'a> {
+    behavior: &'a str,
+    settings: Vec<&'static str>,
+    enabled: Option<bool>,
+    enabled_declared: bool,
+    risk_level: Option<&'static str>,
+    risk_level_declared: &'static str,
+}
+
 #[derive(Serialize)]
 struct Integration<'a> {
     integration: String,
@@ -182,6 +222,22 @@ impl From<BudgetLevel> for Budget {
     }
 }
 
+impl<'a> From<&'a token_files::TokenFiles> for TokenFiles<'a> {
+    fn from(files: &'a token_files::TokenFiles) -> Self {
+        let token_files::TokenFiles { directory: _, used, problems } = files;
+        let listed = problems.iter().take(LISTED_TOKEN_FILES).map(|problem| TokenFileProblem {
+            file: &problem.file,
+            result: problem.result.as_str(),
+            reason: &problem.reason,
+        });
+        Self {
+            used: *used,
+            problems: listed.collect(),
+            problems_omitted: problems.len().saturating_sub(LISTED_TOKEN_FILES),
+        }
+    }
+}
+
 impl<'a> Account<'a> {
     /// `dated` converts an instant to a date. `grafana` is the address of Grafana.
     pub(super) fn new(
@@ -200,6 +256,7 @@ impl<'a> Account<'a> {
             users,
             counting_since,
             behaviors,
+            drift,
             integrations,
             totals,
             rejected_rows,
@@ -223,6 +280,7 @@ impl<'a> Account<'a> {
             settings: (view == View::Whole).then(|| Settings {
                 links: Links::new(grafana, account),
                 behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),
+                drift: drift.as_ref().map(Drift::new),
                 integrations: integrations.as_ref().map(|known| known.iter().map(Integration::new).collect()),
             }),
             token_expiry: rfc3339(activity.token_expiry),
@@ -343,6 +401,33 @@ impl<'a> Behavior<'a> {
     fn new(behavior: &'a model::BehaviorStatus) -> Self {
         let model::BehaviorStatus { label, name, enabled, level } = behavior;
         Self { behavior: label, name, enabled: *enabled, risk_level: level.as_str() }
+    }
+}
+
+impl<'a> Drift<'a> {
+    fn new(drift: &'a model::Drift) -> Self {
+        Self {
+            declared: drift.declared.len(),
+            drifted: drift.drifted().map(DriftedBehavior::new).collect(),
+            undeclared: &drift.undeclared,
+        }
+    }
+}
+
+impl<'a> DriftedBehavior<'a> {
+    fn new(behavior: &'a model::DeclaredBehavior) -> Self {
+        let (enabled, level) = match behavior.current {
+            model::CurrentSetting::Listed { enabled, level } => (enabled, Some(level)),
+            model::CurrentSetting::Missing | model::CurrentSetting::Unknown => (None, None),
+        };
+        Self {
+            behavior: &behavior.id,
+            settings: behavior.drifted().map(DriftSetting::as_str).collect(),
+            enabled,
+            enabled_declared: behavior.declared.enabled,
+            risk_level: level.map(Level::as_str),
+            risk_level_declared: behavior.declared.level.as_str(),
+        }
     }
 }
 

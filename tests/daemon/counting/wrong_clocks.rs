@@ -165,3 +165,79 @@ fn one_clock_that_is_weeks_ahead_gives_no_user_up() {
     upstream.pass(86_400);
     assert_eq!((upstream.counted(), upstream.lost()), (1, vec![]));
 }
+
+#[test]
+fn a_clock_that_was_ahead_leaves_no_date_in_the_future_and_hides_no_event() {
+    const DAYS: u64 = 2 * 86_400;
+    let mut upstream = Upstream::untouched();
+    upstream.ahead = seconds(DAYS);
+    upstream.listed.insert(1, fingerprint(1, -100, Level::Low));
+    upstream.risk(1).events.push(event("old", -100));
+    upstream.pass(40);
+    // A user who is first listed, and waits for its events, while the clocks are ahead.
+    upstream.failing.insert(2, FailureClass::Transient);
+    upstream.listed.insert(2, fingerprint(1, 30, Level::High));
+    upstream.pass(40);
+    upstream.account.at_local_date(upstream.date());
+    let ahead = upstream.snapshot();
+    assert!(ahead.counting_since > Some(at(80)), "{:?}", ahead.counting_since);
+    assert!(ahead.last_success[&Resource::Behaviors] > at(80), "{:?}", ahead.last_success);
+
+    upstream.ahead = Duration::ZERO;
+    // The list is not read, and still no reading is dated in the future.
+    upstream.account.failed(Resource::Summary, FailureClass::Transient, upstream.moment());
+    upstream.account.at_local_date(upstream.date());
+    assert!(upstream.snapshot().last_success.values().all(|read| *read <= upstream.date()));
+    upstream.pass(40);
+    let now = upstream.date();
+    let (snapshot, users) = (upstream.snapshot(), upstream.snapshot().users.expect("a list was read"));
+    let oldest = users.oldest.iter().flatten().copied();
+    let dates = oldest.chain(users.oldest_pending).chain(snapshot.counting_since);
+    let series = users.series.iter().map(|user| user.since);
+    for date in dates.chain(series).chain(snapshot.last_success.into_values()) {
+        assert!(date <= now, "{date} is after {now}");
+    }
+    assert_eq!((users.pending, users.oldest_pending.is_some()), (1, true));
+    // The dates stay where they are: an age that stays 0 would be one that no alert sees.
+    upstream.pass(3_600);
+    let later = upstream.snapshot();
+    assert!(later.counting_since <= Some(now), "{:?}", later.counting_since);
+    assert!(later.users.and_then(|users| users.oldest_pending) <= Some(now));
+
+    upstream.happens(1, "new", 3_700);
+    upstream.pass(60);
+    assert_eq!(upstream.counted(), 1, "events are counted from then on");
+}
+
+#[test]
+fn one_clock_that_is_behind_for_a_moment_moves_no_date() {
+    let mut upstream = Upstream::with_users(1);
+    upstream.pass(86_400);
+    let since = upstream.snapshot().counting_since;
+    // A cache answers with a page from before counting began.
+    let (now, local_date) = (upstream.moment(), upstream.date());
+    let summary = Summary { date: Some(at(-1_000)), ..upstream.list() };
+    upstream.account.summary_read(&summary, now, local_date);
+    upstream.account.saved();
+    assert_eq!(upstream.snapshot().counting_since, since);
+}
+
+#[test]
+fn impossible_dates_of_events_are_not_exported() {
+    let year = |year: i64| Timestamp::from_seconds((year - 1970) * 31_556_952);
+    for (last_event, shown) in [
+        (at(20), at(20)),
+        (at(100), at(60)),
+        (year(9999), Timestamp::UNKNOWN),
+        // The row does not say it, so the time from before stays.
+        (Timestamp::UNKNOWN, at(-100)),
+        (year(1), year(1)),
+    ] {
+        let mut upstream = Upstream::with_users(1);
+        upstream.listed.insert(1, RowFingerprint { last_event, count: 1.into(), level: Level::High });
+        upstream.pass(60);
+        upstream.account.at_local_date(upstream.date());
+        let users = upstream.snapshot().users.expect("a list was read");
+        assert_eq!(users.series[0].last_event, shown, "{last_event}");
+    }
+}

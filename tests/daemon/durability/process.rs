@@ -347,6 +347,16 @@ impl Client {
         let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
         Ok((status, body.trim_end().to_owned()))
     }
+
+    /// The content at a path.
+    pub(crate) fn get(&self, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(self.0)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (_, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(body.to_owned())
+    }
 }
 
 /// Lets other processes run, at most until [`TEST_TIMEOUT`] is over.

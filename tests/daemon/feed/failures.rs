@@ -140,7 +140,7 @@ fn a_user_who_is_forgotten_is_in_no_record_that_waited() {
     let forgotten = feed.home.inspect(&["forget", &user]);
     assert!(forgotten.status.success(), "{forgotten:?}");
     fs::remove_dir(feed.folder().join("feed.jsonl")).unwrap();
-    feed.home.start();
+    let _exporter = feed.home.start();
     let lines = feed
         .until(&api, "the rest", |lines| lines.of("gap").count() >= 2 && lines.of("risk_event").count() == 2);
     lines.assert_sound("forgotten");

@@ -17,11 +17,25 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("accounts.api_key", "t0", "t1", "the credential of account \"one\" changed"),
     ("accounts.api_key_file", "a", "b", "the credential of account \"one\" changed"),
     ("accounts.budget_share", "0.25", "0.5", "budget_share of account \"one\" changed from 0.25 to 0.5"),
+    ("accounts.behaviors_baseline", "base-a", "base-b", "the baseline of account \"one\" changed"),
+    (
+        "accounts_from.tokens_dir",
+        "tokens-a",
+        "tokens-b",
+        "account \"two\" was added; account \"three\" was removed; \
+         accounts_from.tokens_dir is HOME/tokens-b, was HOME/tokens-a",
+    ),
     ("cloudflare.base_url", "BASE", "http://127.0.0.1:9/client/v4", ""),
     ("intervals.summary", "1h", "2h", "intervals.summary is 2h, was 1h"),
     ("intervals.behaviors", "1h", "2h", "intervals.behaviors is 2h, was 1h"),
     ("intervals.integrations", "1h", "2h", "intervals.integrations is 2h, was 1h"),
     ("intervals.audit", "1h", "2h", "intervals.audit is 2h, was 1h"),
+    (
+        "behaviors.baseline",
+        "base-a",
+        "base-b",
+        "the baseline of account \"one\" changed; behaviors.baseline is HOME/base-b, was HOME/base-a",
+    ),
     ("users.limit", "5", "6", "users.limit is 6, was 5"),
     ("users.identity", "id", "none", "users.identity is none, was id"),
     ("users.hash_key_file", "key-a", "key-b", ""),
@@ -119,10 +133,18 @@ fn a_reload_does_with_every_key_what_its_declaration_says() {
             ("b", "t1"),
             ("key-a", "0123456789abcdef"),
             ("key-b", "fedcba9876543210"),
+            ("base-a", "imp_travel: { enabled: true, risk_level: high }"),
+            ("base-b", "imp_travel: { enabled: true, risk_level: low }"),
             ("web-a", ""),
             ("web-b", ""),
         ] {
             std::fs::write(home.path().join(file), content).expect("a file");
+        }
+        for (directory, file, token) in [("tokens-a", ".three", "t2"), ("tokens-b", ".two", "t1")] {
+            let directory = home.path().join(directory);
+            std::fs::create_dir(&directory).expect("a directory");
+            let name = id(if file == ".two" { 1 } else { 2 }) + file;
+            std::fs::write(directory.join(name), token).expect("a file");
         }
         home.configure(&config(&world, &home, key, before));
         let mut exporter = home.start();
@@ -131,7 +153,7 @@ fn a_reload_does_with_every_key_what_its_declaration_says() {
         let (status, text) = exporter.reload();
         let declared = ALL.iter().find(|known| known.path() == *key).expect("it is one of them").change;
         let wanted = match declared {
-            Change::Reload => (200, (*said).to_owned()),
+            Change::Reload => (200, said.replace("HOME", &home.path().display().to_string())),
             Change::Restart => (500, format!("a change of {key} needs a restart")),
         };
         assert_eq!((status, text), wanted, "{key}");

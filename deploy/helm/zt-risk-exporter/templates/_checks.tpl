@@ -1,7 +1,10 @@
 {{/* Values that contradict each other. The schema says what each of them may be. */}}
 {{- define "zt-risk-exporter.checks" -}}
-{{- if not .Values.accounts }}
-{{- fail "accounts is empty: list at least one, such as accounts[0].id=0123456789abcdef0123456789abcdef" }}
+{{- if not (or .Values.accounts .Values.tokensSecret .Values.tokensDir) }}
+{{- fail "accounts is empty: list at least one, such as accounts[0].id=0123456789abcdef0123456789abcdef, or set tokensSecret" }}
+{{- end }}
+{{- if and .Values.tokensSecret .Values.tokensDir }}
+{{- fail "tokensSecret and tokensDir are both set: one is enough" }}
 {{- end }}
 {{- range .Values.accounts }}
 {{- $given := keys (pick . "tokenSecret" "tokenFile" "apiKeySecret" "apiKeyFile") | sortAlpha }}
@@ -15,6 +18,9 @@
 {{- if and $key (not (hasKey . "email")) }}
 {{- fail (printf "the account %s has %s, but no email" .id (first $given)) }}
 {{- end }}
+{{- end }}
+{{- if and .Values.baseline (default dict .Values.config.behaviors).baseline }}
+{{- fail "baseline and config.behaviors.baseline are both set: one baseline is enough" }}
 {{- end }}
 {{- include "zt-risk-exporter.identityChecks" . }}
 {{- include "zt-risk-exporter.globalChecks" . }}

@@ -1,0 +1,265 @@
+//! The accounts of a directory of tokens: a file for each, whose name says which account it is.
+//!
+//! A file that cannot be used is reported, and concerns no other account. A directory that cannot be listed is a mistake of the
+//! configuration as a whole, so a reload removes no account because of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Account, DEFAULT_SHARE, DistinctCredentials, Identification, LONGEST_ALIAS, is_alias, is_id};
+use crate::config::baseline::BaselineFile;
+use crate::config::directory::visible_names;
+use crate::config::error::Error;
+use crate::config::files::Files;
+use crate::config::secret_files::{self, CredentialSource, Secrets};
+use crate::config::sources::Setting;
+use crate::model::token_files::{TokenFileProblem, TokenFileResult, TokenFiles};
+
+/// A token has at least 37 characters. Of a longer name that is not an account's, only the beginning is shown.
+const LONGEST_SHOWN: usize = 36;
+const SHOWN_BEGINNING: usize = 8;
+
+/// How many digits of the id follow an alias that several accounts have.
+const DISTINGUISHING_DIGITS: usize = 8;
+
+/// The directory that the configuration names.
+#[derive(Debug, Default)]
+pub(crate) enum TokensDir {
+    /// It names none.
+    #[default]
+    None,
+    /// It is not here. That is no mistake where no secrets are read.
+    Elsewhere(PathBuf),
+    /// What was found in it.
+    Listed(TokenFiles),
+}
+
+impl TokensDir {
+    /// What was found in it.
+    pub(crate) fn listed(self) -> Option<TokenFiles> {
+        match self {
+            Self::None | Self::Elsewhere(_) => None,
+            Self::Listed(files) => Some(files),
+        }
+    }
+}
+
+/// What was found in a directory.
+#[derive(Default)]
+pub(super) struct FoundAccounts {
+    pub(super) accounts: Vec<Account>,
+    pub(super) unread: Vec<Unread>,
+    pub(super) directory: TokensDir,
+    /// The directory, and the files that no poller reads again.
+    pub(super) files: Files,
+}
+
+/// An account whose file cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unread {
+    pub(crate) id: String,
+    pub(crate) alias: String,
+    /// Its file.
+    pub(crate) path: PathBuf,
+    pub(crate) baseline: Option<Arc<BaselineFile>>,
+}
+
+/// A file with the name of an account.
+#[derive(Debug, PartialEq, Eq)]
+struct Named {
+    file: String,
+    id: String,
+    alias: String,
+    path: PathBuf,
+}
+
+/// Finds the accounts in the directory that `setting` names, beside those `listed`. Their credentials are added to `known`.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub(super) fn load(
+    setting: &Setting,
+    directory: PathBuf,
+    listed: &[Account],
+    known: &mut DistinctCredentials,
+    baseline: Option<&Arc<BaselineFile>>,
+    secrets: Secrets,
+) -> Result<FoundAccounts, Error> {
+    let mut files = Files::of([&*directory]);
+    let names = match visible_names(&directory) {
+        Ok(names) => names,
+        Err(error) if secrets == Secrets::Skip && error.kind() == io::ErrorKind::NotFound => {
+            let directory = TokensDir::Elsewhere(directory);
+            return Ok(FoundAccounts { accounts: Vec::new(), unread: Vec::new(), directory, files });
+        }
+        Err(error) => {
+            let problem = format!("cannot be used: cannot list {}: {error}", directory.display());
+            return Err(setting.refuse(&problem));
+        }
+    };
+    let (named, mut problems) = sort_out(&directory, names, listed);
+    let (mut accounts, mut unread) = (Vec::new(), Vec::new());
+    for Named { file, id, alias, path } in named {
+        match identify(&path, secrets, &mut files) {
+            Ok(credential) => {
+                let credential = known.number(credential);
+                let same = |account: &&Account| account.credential == credential;
+                // They share one budget.
+                let budget_share = listed.iter().find(same).map_or(DEFAULT_SHARE, |other| other.budget_share);
+                let credentials = CredentialSource::TokenFile(path);
+                let baseline = baseline.cloned();
+                accounts.push(Account { id, alias, credentials, credential, budget_share, baseline });
+            }
+            Err(error) => {
+                // One result for each file: that it has no token is the worse one.
+                problems.retain(|problem| problem.file != file);
+                let (result, reason) = (TokenFileResult::Unusable, error.to_string());
+                problems.push(TokenFileProblem { file, result, reason });
+                unread.push(Unread { id, alias, path, baseline: baseline.cloned() });
+            }
+        }
+    }
+    problems.sort_by(|one, other| one.file.cmp(&other.file));
+    let renamed = problems.iter().filter(|problem| problem.result == TokenFileResult::DuplicateAlias).count();
+    let used = accounts.len() - renamed + own(listed, &directory);
+    let directory = TokensDir::Listed(TokenFiles { directory, used, problems });
+    Ok(FoundAccounts { accounts, unread, directory, files })
+}
+
+/// One warning if every user of this machine may read some of these files.
+pub(super) fn readable_by_all(files: &[&Path]) -> Option<String> {
+    let mut readable = files.iter().filter_map(|file| secret_files::readable_by_all(file));
+    let first = readable.next()?;
+    Some(match readable.count() {
+        0 => first,
+        others => format!("{first}; the same holds for {others} more in accounts_from.tokens_dir"),
+    })
+}
+
+/// The credential in the file, if it is to be read. If it cannot be used, the file is added to `files`, so that a change of it is
+/// noticed.
+fn identify(path: &Path, secrets: Secrets, files: &mut Files) -> Result<Identification, Error> {
+    if secrets == Secrets::Skip {
+        return Ok(Identification::Place(None, path.to_owned()));
+    }
+    let source = CredentialSource::TokenFile(path.to_owned());
+    let read = source.read().or_else(|_| {
+        files.extend([path]);
+        source.read()
+    });
+    read.map(Identification::Content)
+}
+
+/// How many of the listed accounts have their token in a file of this directory.
+fn own(listed: &[Account], directory: &Path) -> usize {
+    let parent = |account: &&Account| account.credentials.file().and_then(Path::parent) == Some(directory);
+    listed.iter().filter(parent).count()
+}
+
+/// The files that are named like an account, each with an alias that no other account has, in the order of their names; and what
+/// is wrong with others, or with their aliases. A listed account takes precedence over a file, and may itself have its token in one
+/// of these files.
+fn sort_out(
+    directory: &Path,
+    names: Vec<OsString>,
+    listed: &[Account],
+) -> (Vec<Named>, Vec<TokenFileProblem>) {
+    let mut named: Vec<Named> = Vec::new();
+    let mut problems = Vec::new();
+    let mut refuse = |file: &str, result, reason| {
+        problems.push(TokenFileProblem { file: file.to_owned(), result, reason });
+    };
+    let by_id: BTreeMap<&str, &Account> =
+        listed.iter().map(|account| (account.id.as_str(), account)).collect();
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for name in names {
+        let path = directory.join(&name);
+        if listed.iter().any(|account| account.credentials.file() == Some(&path)) {
+            continue;
+        }
+        let Some((id, alias)) = name.to_str().and_then(account_of) else {
+            // Such as lost+found.
+            if !path.is_dir() {
+                let reason = "its name must be an account id, which has 32 hexadecimal digits, or an id, a dot and an alias";
+                refuse(&shown(&name.to_string_lossy()), TokenFileResult::BadName, reason.to_owned());
+            }
+            continue;
+        };
+        let file = name.to_string_lossy().into_owned();
+        if let Some(account) = by_id.get(id.as_str()) {
+            let reason = format!("its account is listed under accounts, as {:?}", account.alias);
+            refuse(&file, TokenFileResult::DuplicateAccount, reason);
+        } else if let Some(other) = files.get(&id) {
+            let reason = format!("the file {other:?} is of the same account");
+            refuse(&file, TokenFileResult::DuplicateAccount, reason);
+        } else {
+            files.insert(id.clone(), file.clone());
+            named.push(Named { file, id, alias, path });
+        }
+    }
+    problems.extend(distinguish(&mut named, listed));
+    (named, problems)
+}
+
+/// The account that a file of this name has the token of: its id, and its alias.
+fn account_of(name: &str) -> Option<(String, String)> {
+    let (id, alias) = match name.split_once('.') {
+        Some((id, alias)) => (id, Some(alias)),
+        None => (name, None),
+    };
+    let id = is_id(id).then(|| id.to_ascii_lowercase())?;
+    let alias = alias.map_or_else(|| id.clone(), str::to_owned);
+    is_alias(&alias).then_some((id, alias))
+}
+
+/// Gives each account that has the alias of another one an alias that ends with digits of its id. This does not depend on the
+/// order of the files, so a new file never takes an alias from an account without a word about it.
+fn distinguish(named: &mut [Named], listed: &[Account]) -> Vec<TokenFileProblem> {
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    let aliases = listed.iter().map(|account| &account.alias).chain(named.iter().map(|file| &file.alias));
+    for alias in aliases {
+        *uses.entry(alias.clone()).or_default() += 1;
+    }
+    let mut taken: BTreeSet<String> = uses.keys().cloned().collect();
+    let mut problems = Vec::new();
+    for Named { file, id, alias, .. } in named {
+        if uses.get(alias) == Some(&1) {
+            continue;
+        }
+        let short = id.get(..DISTINGUISHING_DIGITS).unwrap_or(id);
+        let new = [short, id].map(|digits| ending_with(alias, digits));
+        let new = new.into_iter().find(|new| !taken.contains(new)).unwrap_or_else(|| id.clone());
+        taken.insert(new.clone());
+        let reason = format!("another account has the alias {alias:?}, so this one is {new:?}");
+        problems.push(TokenFileProblem {
+            file: file.clone(),
+            result: TokenFileResult::DuplicateAlias,
+            reason,
+        });
+        *alias = new;
+    }
+    problems
+}
+
+/// The alias with these digits after it, and not longer than an alias may be.
+fn ending_with(alias: &str, digits: &str) -> String {
+    let kept: String = alias.chars().take(LONGEST_ALIAS - 1 - digits.len()).collect();
+    format!("{kept}-{digits}")
+}
+
+/// A name that is not that of an account: it may be a token in the wrong place.
+fn shown(name: &str) -> String {
+    match name.chars().count() {
+        ..=LONGEST_SHOWN => name.to_owned(),
+        count => {
+            let beginning: String = name.chars().take(SHOWN_BEGINNING).collect();
+            format!("{beginning}... ({count} characters)")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
