@@ -1,8 +1,8 @@
 """Validates each record of a feed by deploy/feed/feed.schema.json.
 
-Starts the simulator and an exporter with all that a record can have (e-mail addresses, names, details, the first list), lets users
-have events, be reset and be removed, changes a behavior, and deletes an integration. Each line must be valid, and each kind of
-record must occur. Then it checks that the schema refuses records with a mistake.
+Starts the simulator and an exporter with all that a record can have (e-mail addresses, names, details, the first
+list), lets users have events, be reset and be removed, changes a behavior, and deletes an integration. Each line must
+be valid, and each kind of record must occur. Then it checks that the schema refuses records with a mistake.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ accounts:
     integrations:
       - {{ id: {INTEGRATION}, reference_id: okta, tenant_url: 'https://a.okta.com', active: true, created_at: -1h }}
     users:
-      - {{ id: {USERS[0]}, email: first@example.com, name: "Zoë \\"the first\\"", events: [{{ behavior: high_dlp, at: -1h }}] }}
+      - id: {USERS[0]}
+        email: first@example.com
+        name: "Zoë \\"the first\\""
+        events: [{{ behavior: high_dlp, at: -1h }}]
 tokens:
   - {{ token: one, permissions: [Zero Trust Read, Zero Trust Write, 'Zero Trust: PII Read'] }}
 """
@@ -104,7 +107,9 @@ def main() -> int:
     validator = jsonschema_rs.validator_for(json.loads(SCHEMA.read_text()))
     with tempfile.TemporaryDirectory() as folder:
         found = play(Path(folder))
-    head = {name: found[0][name] for name in ("id", "time", "logged_time", "account", "account_id", "epoch", "sequence")}
+    head = {
+        name: found[0][name] for name in ("id", "time", "logged_time", "account", "account_id", "epoch", "sequence")
+    }
     found.append(head | GAP)
     invalid = [(record, [error.message for error in validator.iter_errors(record)]) for record in found]
     invalid = [(record, errors) for record, errors in invalid if errors]
