@@ -448,7 +448,9 @@ def feed_delayed() -> list[Case]:
             {9: [], 11: [], 13: ["file"], 25: ["file"], 40: []},
         ),
         case("records that follow one another are quiet", {oldest: clock(0, 120)}, {100: []}),
-        case("no pending records are quiet", {"zt_risk_exporter_feed_pending_records sink=file": hold(0, 60)}, {50: []}),
+        case(
+            "no pending records are quiet", {"zt_risk_exporter_feed_pending_records sink=file": hold(0, 60)}, {50: []}
+        ),
     ]
 
 

@@ -342,9 +342,9 @@ def state_alerts(s: Settings) -> list[Alert]:
             description="""
             When the exporter {{ $labels.instance }} last read its configuration, the baseline of
             {{ printf "%.0f" $value }} of its accounts could not be read or had mistakes. Their behaviors are compared
-            with the baseline that was read before, or with none since the start, so the absence of an
-            alert about a drift does not mean that nothing drifted. The log and the live page name the file and the first mistake; the command finds all of them.
-            Correct the file and reload the configuration.
+            with the baseline that was read before, or with none since the start, so the absence of an alert about a
+            drift does not mean that nothing drifted. The log and the live page name the file and the first mistake; the
+            command finds all of them. Correct the file and reload the configuration.
             """,
             command="zt-risk-exporter check --offline",
             dashboard=EXPORTER_INSTANCE,
@@ -450,8 +450,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             for_duration=str(s.feed_for),
             summary="The feed of {{ $labels.instance }} to {{ $labels.sink }} is not written.",
             description="""
-            A record of the exporter {{ $labels.instance }} has waited for {{ humanizeDuration $value }} to be written to
-            {{ $labels.sink }}. Nothing is lost while the buffer has room. The log says why it cannot be written.
+            A record of the exporter {{ $labels.instance }} has waited for {{ humanizeDuration $value }} to be written
+            to {{ $labels.sink }}. Nothing is lost while the buffer has room. The log says why it cannot be written.
             """,
             command=LOG,
             dashboard=EXPORTER_INSTANCE,

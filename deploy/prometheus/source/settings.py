@@ -217,8 +217,8 @@ class Settings:
     pending: Duration = hours(1)
     pending_for: Duration = minutes(5)
 
-    # RowsRejected, EventsUnattributed, UsersSkipped, LogLinesDropped and FeedRecordsDropped: one is enough, because each is missing data.
-    # They fire for an hour.
+    # RowsRejected, EventsUnattributed, UsersSkipped, LogLinesDropped and FeedRecordsDropped: one is enough, because
+    # each is missing data. They fire for an hour.
     lost_window: Duration = hours(1)
     # ConnectionsClosed: one a minute, such as a scraper on a slow line whose every scrape is cut off, but not a few at
     # once.
@@ -232,7 +232,8 @@ class Settings:
     # UnknownRiskLevel: ten polls.
     unknown_for: Duration = minutes(5)
 
-    # FeedDelayed: a record is written a second after it was counted. `for` is longer than a restart after a long stop takes.
+    # FeedDelayed: a record is written a second after it was counted. `for` is longer than a restart after a long stop
+    # takes.
     feed_pending: Duration = minutes(10)
     feed_for: Duration = minutes(2)
 
