@@ -67,13 +67,20 @@ fn wanted(api: &SimulatedApi, scrape: &Scrape) -> BTreeMap<String, String> {
                     event.risk_level.as_str()
                 );
                 let head = format!("\"account\":\"{alias}\",\"account_id\":\"{id}\",");
-                let time = format!("\"time\":\"{}\",", event.timestamp);
+                let time = format!("\"time\":\"{}\",", with_milliseconds(&event.timestamp.to_string()));
                 let before = wanted.insert(format!("{alias} {}", event.id), format!("{time}{head}{line}"));
                 assert_eq!(before, None, "an id of the simulator is unique");
             }
         }
     }
     wanted
+}
+
+/// A time with three decimals of its second, as every record has it.
+fn with_milliseconds(time: &str) -> String {
+    let (second, decimals) =
+        time.trim_end_matches('Z').split_once('.').unwrap_or((time.trim_end_matches('Z'), ""));
+    format!("{second}.{decimals:0<3}Z")
 }
 
 /// The same of the lines.
