@@ -13,6 +13,7 @@ pub(crate) mod check;
 mod completions;
 mod demo;
 mod each_account;
+mod found_accounts;
 mod healthcheck;
 mod input_file;
 mod man;

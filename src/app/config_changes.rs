@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::cloudflare::Credentials;
-use crate::config::{Account, Config, SettingChange};
+use crate::config::{Account, Config, Discovery, SettingChange};
 use crate::model::token_files::TokenFileProblem;
 
 /// A difference between the configuration that is in use and the next one.
@@ -20,6 +20,8 @@ pub(super) enum Change {
     Credential { alias: String },
     /// An account has another share of the request limit.
     Share { alias: String, from: f64, to: f64 },
+    /// A token whose accounts are found is new, has other settings, or is gone.
+    Discovery { label: String, what: &'static str },
     /// There is something wrong with a token file.
     TokenFile(TokenFileProblem),
     /// There is nothing wrong with it any more, or it is gone.
@@ -38,6 +40,7 @@ impl fmt::Display for Change {
             Self::Share { alias, from, to } => {
                 write!(f, "budget_share of account {alias:?} changed from {from} to {to}")
             }
+            Self::Discovery { label, what } => write!(f, "discovery with {label:?} {what}"),
             Self::TokenFile(problem) => write!(f, "{problem}"),
             Self::TokenFileOver { file } => write!(f, "the problem of token file {file:?} is over"),
             Self::Setting(SettingChange { key, from, to }) => write!(f, "{key} is {to}, was {from}"),
@@ -70,9 +73,24 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
     let is_gone = |account: &&Account| after.accounts.iter().all(|other| other.id != account.id);
     let gone = before.accounts.iter().filter(is_gone);
     changes.extend(gone.map(|account| Change::Removed { alias: account.alias.clone() }));
+    changes.extend(discoveries(&before.discovery, &after.discovery));
     changes.extend(token_files(problems(before), problems(after)));
     changes.extend(before.setting_changes(after).into_iter().map(Change::Setting));
     changes
+}
+
+fn discoveries(before: &[Discovery], after: &[Discovery]) -> Vec<Change> {
+    let change = |label: &String, what| Change::Discovery { label: label.clone(), what };
+    let with = |all: &[Discovery], one: &Discovery| {
+        all.iter().find(|other| other.token_file == one.token_file).cloned()
+    };
+    let new = after.iter().filter_map(|one| match with(before, one) {
+        None => Some(change(&one.label, "was added")),
+        Some(known) if !known.is_same(one) => Some(change(&one.label, "changed")),
+        Some(_) => None,
+    });
+    let gone = before.iter().filter(|one| with(after, one).is_none());
+    new.chain(gone.map(|one| change(&one.label, "was removed"))).collect()
 }
 
 fn problems(config: &Config) -> &[TokenFileProblem] {

@@ -14,7 +14,9 @@ use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::limit::QUOTA;
 use crate::cloudflare::{Credentials, Options};
-use crate::config::{self, Config, CredentialSource, Files, IdentityPolicy, Local, SettingTexts, Shard};
+use crate::config::{
+    self, AccountOrigin, Config, CredentialSource, Files, IdentityPolicy, Local, SettingTexts, Shard,
+};
 use crate::model::resource::Intervals;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 use crate::web::Checked;
@@ -83,7 +85,10 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
             credentials: CredentialSource::Token(GENERATED_TOKEN.to_owned().into()),
             credential: 0,
             budget_share: 0.25,
+            origin: AccountOrigin::Configured,
         }],
+        discovery: Vec::new(),
+        named: Arc::default(),
         token_files: None,
         unread: Vec::new(),
         shard: Shard::WHOLE,

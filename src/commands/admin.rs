@@ -64,7 +64,7 @@ struct Done {
 impl Admin {
     pub(crate) fn run(&self) -> Outcome {
         let (account, shared) = self.flags();
-        let config = setup::configure_dialogue(&shared.flags())?;
+        let config = setup::with_found(setup::configure_dialogue(&shared.flags())?)?;
         let report = setup::block_on(self.report(&config, &Clock::system()))?;
         // The log is written by a thread of its own, and the result comes after it.
         logging::finish();

@@ -81,11 +81,12 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::config::CredentialSource;
+    use crate::config::{AccountOrigin, CredentialSource};
 
     fn account(alias: &str, credential: usize, budget_share: f64) -> Account {
         let credentials = CredentialSource::TokenFile("none".into());
-        Account { id: "0".repeat(32), alias: alias.to_owned(), credentials, credential, budget_share }
+        let origin = AccountOrigin::Configured;
+        Account { id: "0".repeat(32), alias: alias.to_owned(), credentials, credential, budget_share, origin }
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use super::accounts::{self, Loaded, TokensDir, Unread};
 use super::addresses;
+use super::discovery::{self, Discovery};
 use super::error::{Error, Mistakes};
 use super::files::Files;
 use super::secret_files::{self, Secrets};
@@ -34,6 +35,7 @@ pub(super) struct Declared {
     pub(super) tokens_dir: TokensDir,
     /// The directory of tokens, and its unusable files.
     pub(super) token_files: Files,
+    pub(super) discovery: Vec<Discovery>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -64,6 +66,9 @@ impl Declared {
         let shard = Shard::load(layers, mistakes);
         let Loaded { accounts, credentials, unread, tokens_dir, files: token_files, warnings } =
             accounts::load(layers, secrets, mistakes);
+        let document = layers.document.as_ref();
+        let discovery =
+            document.map(|document| discovery::load(document, secrets, mistakes)).unwrap_or_default();
         let mut warnings = [layers.warnings.clone(), warnings].concat();
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         if has_key && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {
@@ -80,6 +85,7 @@ impl Declared {
             unread,
             tokens_dir,
             token_files,
+            discovery,
             warnings,
         }
     }
@@ -152,6 +158,8 @@ pub struct Offline {
     pub accounts: Vec<Account>,
     /// The directory of tokens, of which only the names were read.
     pub(crate) tokens_dir: TokensDir,
+    /// The tokens whose accounts are found at Cloudflare.
+    pub(crate) discovery: Vec<Discovery>,
     /// The file with the key for hashes.
     pub hash_key_file: Option<PathBuf>,
     /// The part that does not concern accounts.
@@ -213,10 +221,10 @@ impl Offline {
         let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
         let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
-            let Declared { local, naming, accounts, tokens_dir, warnings, .. } =
+            let Declared { local, naming, accounts, tokens_dir, discovery, warnings, .. } =
                 Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
             let hash_key_file = naming?.key_file().map(Path::to_owned);
-            Some(Self { accounts, tokens_dir, hash_key_file, local: local?, warnings })
+            Some(Self { accounts, tokens_dir, discovery, hash_key_file, local: local?, warnings })
         });
         Outlined { result: mistakes.finish(offline), outline }
     }

@@ -69,7 +69,8 @@ impl Shard {
         accounts
     }
 
-    fn has(self, name: &str) -> bool {
+    /// Whether it has the accounts of this name.
+    pub(super) fn has(self, name: &str) -> bool {
         // If two numbers are equal, the last shard wins, on all exporters alike.
         (0..self.total).max_by_key(|shard| draw(*shard, name)) == Some(self.index)
     }
@@ -84,7 +85,7 @@ fn draw(shard: u32, name: &str) -> u64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::CredentialSource;
+    use super::super::{AccountOrigin, CredentialSource};
     use super::*;
 
     fn account(id: &str, credential: usize) -> Account {
@@ -94,6 +95,7 @@ mod tests {
             credentials: CredentialSource::Token("token".to_owned().into()),
             credential,
             budget_share: 0.25,
+            origin: AccountOrigin::Configured,
         }
     }
 

@@ -98,6 +98,7 @@ EDITS = [
     ("ZtRiskExporterConnectionsClosed", "|unsent_bytes", "|unsent_bytes|no_request"),
     ("ZtRiskExporterReloadFailed", "== 0", ">= 0"),
     ("ZtRiskExporterTokenFiles", '{result!="used"}', ""),
+    ("ZtRiskExporterDiscoveryFailing", "unless", "and"),
     ("ZtRiskExporterTokenFiles", "== 0", "> 0"),
     (recorded.EVENTS, "increase(cloudflare_zt_risk_events_total[1h]) < ", "0 * "),
     (recorded.NEW_USERS, "increase(cloudflare_zt_risk_behavior_users_total[1h]) < ", "0 * "),

@@ -224,6 +224,9 @@ class Settings:
     # ReloadFailed and TokenFiles: long enough to correct a typing error. The exporter itself waits for several looks at
     # a token file.
     reload_for: Duration = minutes(5)
+    # DiscoveryFailing: the list is tried again every minute after a failure.
+    discovery_window: Duration = minutes(15)
+    discovery_for: Duration = minutes(5)
     # UnknownRiskLevel: ten polls.
     unknown_for: Duration = minutes(5)
 

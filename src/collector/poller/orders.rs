@@ -9,6 +9,7 @@ use super::{Connection, Parts, Poller, saving};
 use crate::clock::Instant;
 use crate::collector::account::{Hold, Settings};
 use crate::collector::credential_watch::CredentialWatch;
+use crate::config::AccountOrigin;
 use crate::metrics::telemetry::IncidentSource;
 use crate::model::Resource;
 
@@ -18,6 +19,8 @@ pub(crate) struct Assignment {
     pub settings: Settings,
     /// How its requests are sent.
     pub connection: Arc<Connection>,
+    /// Where the account comes from.
+    pub origin: AccountOrigin,
 }
 
 impl Assignment {

@@ -11,6 +11,7 @@ use crate::cloudflare::limit::WINDOW;
 use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::collector::account::Settings;
 use crate::collector::user_label::UserLabel;
+use crate::config::AccountOrigin;
 use crate::model::AccountName;
 use crate::model::resource::Intervals;
 
@@ -66,7 +67,11 @@ pub(super) fn connection(
 }
 
 fn assignment(alias: &str, connection: &Arc<Connection>) -> Order {
-    Order::Poll(Arc::new(Assignment { settings: settings(alias), connection: Arc::clone(connection) }))
+    Order::Poll(Arc::new(Assignment {
+        settings: settings(alias),
+        connection: Arc::clone(connection),
+        origin: AccountOrigin::Configured,
+    }))
 }
 
 pub(super) async fn until_it_waits(connection: &Connection) {
@@ -115,7 +120,11 @@ async fn overdue(connection: &Arc<Connection>, clock: &Clock, sent: &mut mpsc::R
     let mut frequent = settings("first");
     frequent.intervals.summary = Duration::from_secs(10);
     let name = frequent.name.clone();
-    let first = Arc::new(Assignment { settings: frequent.clone(), connection: Arc::clone(connection) });
+    let first = Arc::new(Assignment {
+        settings: frequent.clone(),
+        connection: Arc::clone(connection),
+        origin: AccountOrigin::Configured,
+    });
     let account = Account::new(frequent);
     let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
     let telemetry = Telemetry::new(clock.clone());

@@ -11,6 +11,7 @@ use crate::collector::persist::Saved;
 use crate::collector::poller::tests::{PATIENCE, connection, until_it_waits};
 use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller};
 use crate::collector::user_label::UserLabel;
+use crate::config::AccountOrigin;
 use crate::metrics::telemetry::Telemetry;
 use crate::model::resource::Intervals;
 use crate::model::{
@@ -246,7 +247,8 @@ impl Running {
     fn start(Rig { folder, clock, state, saving, account, .. }: Rig, connection: Arc<Connection>) -> Self {
         let (snapshots, published) = watch::channel(Arc::new(account.snapshot()));
         let telemetry = Telemetry::new(clock.clone());
-        let assignment = Arc::new(Assignment { settings: settings(), connection });
+        let assignment =
+            Arc::new(Assignment { settings: settings(), connection, origin: AccountOrigin::Configured });
         let (orders, received) = watch::channel(Order::Poll(Arc::clone(&assignment)));
         let parts = Parts { account, clock, telemetry, saving: Some(saving), snapshots };
         let poller = tokio::spawn(Poller::new(parts, assignment, received, mpsc::channel(1).0).run());
