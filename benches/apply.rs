@@ -25,6 +25,7 @@ fn account() -> Account {
         budget: 300,
         user_limit: 100,
         user_label: UserLabel::Id,
+        baseline: None,
         secret: [0; 16],
         seed: 0,
     })

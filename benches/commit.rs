@@ -39,6 +39,7 @@ fn account() -> Account {
         budget: u32::MAX / 4,
         user_limit: 100,
         user_label: UserLabel::Id,
+        baseline: None,
         secret: [0; 16],
         seed: 0,
     })

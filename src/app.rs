@@ -3,6 +3,7 @@
 //! [`wiring`] builds the parts, [`running`] spawns and joins them. [`supervisor`] owns the pollers, and [`reload`] gives it
 //! another configuration while they run.
 
+mod baselines;
 mod budgets;
 mod client;
 mod config_changes;
@@ -46,7 +47,7 @@ pub use wiring::{Exporter, Tuning};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The listen address cannot be bound.
-    #[error("cannot listen on {listen}: {source}")]
+    #[error("cannot listen on {listen}: {source}{}", Listen::advice(source))]
     Listen {
         /// The address as it was configured.
         listen: Listen,

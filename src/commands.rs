@@ -67,6 +67,13 @@ impl Cli {
         completions::answer()
     }
 
+    /// Says what is wrong with the command line, or prints the help or the version that it asks for: to clap they are errors
+    /// too. Returns the exit code.
+    pub fn refuse(error: &clap::Error) -> u8 {
+        terminal::refusal(error);
+        if error.use_stderr() { 2 } else { 0 }
+    }
+
     /// Runs the command, `serve` if none is given, says on standard error why it failed, and returns the exit code.
     pub fn run(self) -> u8 {
         let outcome = match self.command.unwrap_or(Command::Serve(self.serve)) {

@@ -8,6 +8,7 @@
 mod accounts;
 mod addresses;
 mod background;
+mod baseline;
 mod canonical;
 mod declared;
 mod directory;
@@ -41,6 +42,8 @@ use tracing_subscriber::filter::Targets;
 
 pub(crate) use accounts::{DEFAULT_SHARE, TokensDir};
 pub(crate) use background::{BackgroundRead, read_within};
+pub(crate) use baseline::BaselineFile;
+pub(crate) use baseline::{parse as parse_baseline, usable as usable_baselines};
 pub(crate) use declared::{Offline, Outline, Outlined};
 pub(crate) use discovery::{Discovery, FoundAlias};
 pub use error::Error;
@@ -143,6 +146,8 @@ pub struct Account {
     pub credential: usize,
     /// The share of the 1,200 requests in five minutes that may be used, from 0.01 to 1.
     pub budget_share: f64,
+    /// The settings that its behaviors should have, if a file declares them.
+    pub baseline: Option<Arc<BaselineFile>>,
     /// Where it comes from.
     pub origin: AccountOrigin,
 }
@@ -310,7 +315,7 @@ impl Config {
     ) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
         let layers = Layers::load(flags, environment, accepted, &mut mistakes);
-        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
+        let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let config = layers.map(|layers| {
             let Declared {
                 local,
@@ -320,6 +325,7 @@ impl Config {
                 shard,
                 accounts,
                 credentials,
+                baselines,
                 unread,
                 tokens_dir,
                 token_files,
@@ -327,6 +333,8 @@ impl Config {
                 mut warnings,
             } = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
             let mut files = layers.files.clone();
+            outline.baselines = baselines.all();
+            files.append(baselines.files);
             files.append(token_files);
             files.extend(naming.as_ref().and_then(Naming::key_file));
             warnings.extend(naming.as_ref().and_then(Naming::warning));

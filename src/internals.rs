@@ -95,7 +95,9 @@ pub mod metrics {
         }
     }
     pub mod telemetry {
-        pub use crate::metrics::telemetry::{IncidentCause, IncidentSource, Rejection, Telemetry};
+        pub use crate::metrics::telemetry::{
+            BaselineState, IncidentCause, IncidentSource, Rejection, Telemetry,
+        };
     }
 }
 

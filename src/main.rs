@@ -11,11 +11,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // To clap, help and version are errors too; their exit code is 0. A closed stream has no reader to tell.
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return ExitCode::from(Cli::refuse(&error)),
     };
     ExitCode::from(cli.run())
 }

@@ -3,6 +3,7 @@
 //! Plain values with this crate's own names. [`crate::cloudflare`] returns them, [`crate::collector::ledger`] counts
 //! them, and [`crate::metrics::exposition`] encodes the result as a [`Snapshot`].
 
+mod baseline;
 mod odd;
 pub(crate) mod resource;
 mod row;
@@ -11,6 +12,7 @@ pub(crate) mod text;
 #[cfg(feature = "daemon")]
 pub(crate) mod token_files;
 
+pub use baseline::{Baseline, CurrentSetting, DeclaredBehavior, Drift, DriftSetting};
 pub use odd::{Found, LevelWord, OddField, OddFields};
 pub use resource::Resource;
 pub use row::{EventCount, Row, RowFingerprint};

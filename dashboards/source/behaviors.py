@@ -46,6 +46,19 @@ SILENT = (
 )
 
 
+def _drift() -> Any:
+    text = (
+        "The settings of behaviors that differ from behaviors.baseline, and declared behaviors that no longer exist."
+        " Without a baseline, nothing differs."
+    )
+    drifted = f"{deduplicated(risk_metric('behavior_drifted'), 'behavior', 'setting')} == 1"
+    name = f"{deduplicated(risk_metric('behavior_info'), 'behavior', 'name')} and on (account, behavior) ({drifted})"
+    columns = {"name": "Behavior", "behavior": "Id", "account": "Account", "setting": "Setting"}
+    styles = {"Id": column(150), "Account": column(140), "Setting": column(110)}
+    queries = [table_query(drifted), table_query(name)]
+    return table_panel("Differences from the baseline", text, queries, columns, height=8, styles=styles)
+
+
 def _silent() -> Any:
     text = (
         "Enabled behaviors without an event during the selected time. This is common over a day. Over a month, a"
@@ -174,6 +187,7 @@ def dashboard() -> Any:
         ),
         behaviors(24, 11),
         integrations(12, 8),
+        _drift(),
         _silent(),
         _states(),
         _delay(),

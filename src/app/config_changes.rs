@@ -20,6 +20,8 @@ pub(super) enum Change {
     Credential { alias: String },
     /// An account has another share of the request limit.
     Share { alias: String, from: f64, to: f64 },
+    /// Accounts have another baseline, or the same file has another content.
+    Baseline { aliases: Vec<String> },
     /// A token whose accounts are found is new, has other settings, or is gone.
     Discovery { label: String, what: &'static str },
     /// There is something wrong with a token file.
@@ -40,6 +42,10 @@ impl fmt::Display for Change {
             Self::Share { alias, from, to } => {
                 write!(f, "budget_share of account {alias:?} changed from {from} to {to}")
             }
+            Self::Baseline { aliases } => match aliases.as_slice() {
+                [only] => write!(f, "the baseline of account {only:?} changed"),
+                several => write!(f, "the baseline of {} accounts changed", several.len()),
+            },
             Self::Discovery { label, what } => write!(f, "discovery with {label:?} {what}"),
             Self::TokenFile(problem) => write!(f, "{problem}"),
             Self::TokenFileOver { file } => write!(f, "the problem of token file {file:?} is over"),
@@ -52,7 +58,7 @@ impl fmt::Display for Change {
 pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
     let known: BTreeMap<&str, &Account> =
         before.accounts.iter().map(|account| (account.id.as_str(), account)).collect();
-    let mut changes = Vec::new();
+    let (mut changes, mut with_baseline) = (Vec::new(), Vec::new());
     for account in &after.accounts {
         let alias = account.alias.clone();
         let Some(known) = known.get(account.id.as_str()) else {
@@ -67,12 +73,18 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
         }
         if known.budget_share != account.budget_share {
             let (from, to) = (known.budget_share, account.budget_share);
-            changes.push(Change::Share { alias, from, to });
+            changes.push(Change::Share { alias: alias.clone(), from, to });
+        }
+        if known.baseline != account.baseline {
+            with_baseline.push(alias);
         }
     }
     let is_gone = |account: &&Account| after.accounts.iter().all(|other| other.id != account.id);
     let gone = before.accounts.iter().filter(is_gone);
     changes.extend(gone.map(|account| Change::Removed { alias: account.alias.clone() }));
+    if !with_baseline.is_empty() {
+        changes.push(Change::Baseline { aliases: with_baseline });
+    }
     changes.extend(discoveries(&before.discovery, &after.discovery));
     changes.extend(token_files(problems(before), problems(after)));
     changes.extend(before.setting_changes(after).into_iter().map(Change::Setting));
@@ -153,6 +165,22 @@ mod tests {
                     "the credential of account \"uno\" changed",
                     "budget_share of account \"uno\" changed from 0.25 to 0.5",
                 ],
+            ),
+            (
+                format!("accounts: [{{ {ONE}, alias: one, token: a }}, {{ {TWO}, alias: two, token: a }}]"),
+                format!(
+                    "accounts: [{{ {ONE}, alias: one, token: a, behaviors_baseline: /none/such }}, \
+                     {{ {TWO}, alias: two, token: a }}]"
+                ),
+                vec!["the baseline of account \"one\" changed"],
+            ),
+            (
+                format!("accounts: [{{ {ONE}, alias: one, token: a }}, {{ {TWO}, alias: two, token: a }}]"),
+                format!(
+                    "behaviors: {{ baseline: /none/such }}\n\
+                     accounts: [{{ {ONE}, alias: one, token: a }}, {{ {TWO}, alias: two, token: a }}]"
+                ),
+                vec!["the baseline of 2 accounts changed", "behaviors.baseline is /none/such, was not set"],
             ),
             (
                 one.clone(),

@@ -85,6 +85,7 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
             credentials: CredentialSource::Token(GENERATED_TOKEN.to_owned().into()),
             credential: 0,
             budget_share: 0.25,
+            baseline: None,
             origin: AccountOrigin::Configured,
         }],
         discovery: Vec::new(),

@@ -31,7 +31,7 @@ pub(super) fn first_screen(demo: &Demo, url: &str, metrics: &str, exports: &str)
          Metrics:       {url}{metrics}\n\
          \x20              what Prometheus reads; the counters rise within seconds\n\
          \n\
-         To ask who is at risk, and for which behaviors, paste this into another terminal:\n\
+         To ask who is at risk, and for which behaviors, paste into another terminal:\n\
          \n\
          {exports}\
          {program} users --level high\n\
@@ -69,7 +69,7 @@ mod tests {
              Metrics:       http://127.0.0.1:10069/metrics\n\
              \x20              what Prometheus reads; the counters rise within seconds\n\
              \n\
-             To ask who is at risk, and for which behaviors, paste this into another terminal:\n\
+             To ask who is at risk, and for which behaviors, paste into another terminal:\n\
              \n\
              export A=b\n\
              zt-risk-exporter users --level high\n\
@@ -86,6 +86,9 @@ mod tests {
              \n\
              Stop with Ctrl-C.\n"
         );
+        for line in screen(None).lines() {
+            assert!(line.chars().count() <= 80, "too long for a terminal: {line}");
+        }
         let story = screen(Some(Story::Campaign));
         assert!(
             story.starts_with("The story \"campaign\" in a simulated account, 600 times as busy"),

@@ -13,10 +13,10 @@ use super::config_changes::Change;
 use super::logging;
 use super::ports::Exposure;
 use super::supervisor::{Apply, Refusal};
-use super::{exposes_users, warn_of_exposure};
+use super::{baselines, exposes_users, warn_of_exposure};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
-use crate::config::{self, BackgroundRead, Config, ConfigSource, Files};
+use crate::config::{self, BackgroundRead, Config, ConfigSource, Files, usable_baselines};
 use crate::metrics::telemetry::Telemetry;
 use crate::server::lifecycle::{ReloadRequest, ReloadResult};
 
@@ -182,7 +182,12 @@ impl Reloader {
     async fn finish(&mut self, trigger: Trigger, read: Result<Arc<Config>, Failure>) -> ReloadResult {
         let by = trigger.as_str();
         let used = match read {
-            Ok(config) => self.apply(config).await,
+            Ok(config) => {
+                let used = self.apply(Arc::clone(&config)).await;
+                // An account that was added can be reported from now on.
+                baselines::report(&config, &self.telemetry, self.clock.date());
+                used
+            }
             Err(failure) => Err(failure),
         };
         match used {
@@ -213,6 +218,7 @@ impl Reloader {
     }
 
     async fn apply(&mut self, config: Arc<Config>) -> Result<Vec<Change>, Failure> {
+        usable_baselines(&config.accounts)?;
         let (answer, answered) = oneshot::channel();
         let apply = Apply { config: Arc::clone(&config), answer };
         self.applies.send(apply).await.map_err(|_| Failure::Stopping)?;

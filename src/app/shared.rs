@@ -211,6 +211,7 @@ pub(super) fn settings(config: &Config, account: &config::Account, budget: u32) 
         budget,
         user_limit: config.users.limit,
         user_label: user_label(&config.users.identity),
+        baseline: account.baseline.as_deref().and_then(|file| file.declared.clone().ok()),
         secret: *uuid::Uuid::new_v4().as_bytes(),
         seed: fastrand::u64(..),
     }

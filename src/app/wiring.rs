@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::shared::{RowsAtStart, Shared};
 use super::supervisor::Supervisor;
-use super::{Error, logging};
+use super::{Error, baselines, logging};
 use crate::app::signals::Hangup;
 use crate::clock::Clock;
 use crate::cloudflare::{Endpoint, OperationLimits, Options};
 use crate::collector::persist::Saved;
-use crate::config::{Config, ConfigSource, WebPage};
+use crate::config::{Config, ConfigSource, WebPage, usable_baselines};
 use crate::metrics::telemetry::Telemetry;
 use crate::store::State;
 
@@ -83,6 +83,14 @@ impl Exporter {
         let mut rows = RowsAtStart { state: state.clone(), generation, saved };
         let shared = Shared { clock: clock.clone(), telemetry, state, tuning: *tuning, endpoint };
         let supervisor = Supervisor::new(shared.clone(), Arc::clone(&config), &mut rows)?;
+        baselines::report(&config, &shared.telemetry, clock.date());
+        if let Err(error) = usable_baselines(&config.accounts) {
+            let reason = error.lines();
+            tracing::warn!(
+                reason,
+                "cannot use a baseline of behaviors; drift is not shown until it can be read"
+            );
+        }
         Ok(Self { supervisor, shared, config, trend_step, reloading: None })
     }
 

@@ -16,6 +16,7 @@ mod snapshot;
 mod user_readings;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
@@ -28,7 +29,9 @@ use crate::collector::schedule::Schedule;
 use crate::collector::top_users::TopUsers;
 use crate::collector::user_label::UserLabel;
 use crate::model::resource::Intervals;
-use crate::model::{AccountName, Behavior, EventTotals, Integration, OddFields, Resource, UserId, UserRisk};
+use crate::model::{
+    AccountName, Baseline, Behavior, EventTotals, Integration, OddFields, Resource, UserId, UserRisk,
+};
 use crate::store::row::Table;
 use clocks::Clocks;
 use dirty::{Unsaved, Urgency};
@@ -75,6 +78,8 @@ pub struct Settings {
     pub user_limit: usize,
     /// How users are named in labels.
     pub user_label: UserLabel,
+    /// The settings that behaviors should have, if they are declared.
+    pub baseline: Option<Arc<Baseline>>,
     /// The key of the hashes that identify events.
     pub secret: [u8; 16],
     /// The seed of the jitter.
@@ -94,6 +99,9 @@ pub struct Account {
     ledger: Ledger,
     schedule: Schedule,
     behaviors: Option<Vec<Behavior>>,
+    /// How many behaviors of the latest list could not be read.
+    unreadable_behaviors: u32,
+    baseline: Option<Arc<Baseline>>,
     integrations: Option<Vec<Integration>>,
     up: Option<bool>,
     /// Whether the latest request for the summary was answered, completely or not.
@@ -163,7 +171,7 @@ enum Reachability {
 impl Account {
     /// An account about which nothing is known yet.
     pub fn new(settings: Settings) -> Self {
-        let Settings { name, intervals, budget, user_limit, user_label, secret, seed } = settings;
+        let Settings { name, intervals, budget, user_limit, user_label, baseline, secret, seed } = settings;
         Self {
             name,
             roster: Roster::default(),
@@ -175,6 +183,8 @@ impl Account {
             ledger: Ledger::new(secret),
             schedule: Schedule::new(intervals, budget, seed),
             behaviors: None,
+            unreadable_behaviors: 0,
+            baseline,
             integrations: None,
             up: None,
             reachability: Reachability::Silent,
@@ -261,7 +271,8 @@ impl Account {
     /// Other settings apply from now on. The secret and the seed stay as they are, because counted events are recognized by
     /// the secret.
     pub fn retune(&mut self, settings: Settings, now: Instant) {
-        let Settings { name, intervals, budget, user_limit, user_label, secret: _, seed: _ } = settings;
+        let Settings { name, intervals, budget, user_limit, user_label, baseline, secret: _, seed: _ } =
+            settings;
         self.name = name;
         self.schedule.retune(intervals, budget, now);
         self.audit.set_interval(intervals.audit);
@@ -271,6 +282,7 @@ impl Account {
             self.top_users.forget_identities();
         }
         self.user_label = user_label;
+        self.baseline = baseline;
     }
 
     /// The credentials changed: everything that they could not read is due now.

@@ -28,7 +28,7 @@ use super::{Failure, Outcome, setup};
 use crate::app::logging::{self, Colour};
 use crate::clock::Clock;
 use crate::config::Config;
-use args::Shared;
+use args::Selection;
 pub(super) use find_user::Named;
 use scope::Scope;
 
@@ -44,10 +44,18 @@ pub(crate) enum Admin {
 /// What a command prints, and how it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    sheet: Option<Sheet>,
+    result: Option<Printed>,
     remarks: Vec<String>,
     done: Option<Done>,
     failure: Option<Failure>,
+}
+
+/// What goes to standard output.
+#[derive(Debug)]
+enum Printed {
+    Sheet(Sheet),
+    /// A file, as it is.
+    Text(String),
 }
 
 /// A change that was made.
@@ -63,20 +71,22 @@ struct Done {
 
 impl Admin {
     pub(crate) fn run(&self) -> Outcome {
-        let (account, shared) = self.flags();
-        let config = setup::with_found(setup::configure_dialogue(&shared.flags())?)?;
+        let selection = self.selection();
+        let config = setup::with_found(setup::configure_dialogue(&selection.flags())?)?;
         let report = setup::block_on(self.report(&config, &Clock::system()))?;
         // The log is written by a thread of its own, and the result comes after it.
         logging::finish();
         let colour = Colour::for_stream(&io::stdout());
-        let sheet = report.sheet.as_ref();
-        let text = sheet.map(|sheet| sheet.render(shared.output, colour, terminal::width()));
-        let printed = terminal::print(text.unwrap_or_default());
+        let printed = terminal::print(match &report.result {
+            Some(Printed::Sheet(sheet)) => sheet.render(selection.output, colour, terminal::width()),
+            Some(Printed::Text(text)) => text.clone(),
+            None => String::new(),
+        });
         for remark in &report.remarks {
             terminal::remark(remark);
         }
         if let Some(Done { what, look, account: other }) = &report.done {
-            let repeated = printable(&shared.repeated(other.as_deref().or(account)));
+            let repeated = printable(&selection.repeated(other.as_deref().or(selection.account)));
             terminal::remark(&format!("done: {what}; see it with `zt-risk-exporter {look}{repeated}`"));
         }
         // The result of a change matters more than a failure to print it.
@@ -84,7 +94,7 @@ impl Admin {
     }
 
     async fn report(&self, config: &Config, clock: &Clock) -> Report {
-        let account = self.flags().0;
+        let account = self.selection().account;
         let any = || Scope::any(config, account, clock);
         let one = || Scope::one(config, account, clock)?.session();
         let done = async {
@@ -100,21 +110,24 @@ impl Admin {
         done.unwrap_or_else(|failure| Report::default().failing(Some(failure)))
     }
 
-    /// The account that is named, and the other flags.
-    fn flags(&self) -> (Option<&str>, &Shared) {
+    fn selection(&self) -> Selection<'_> {
         match self {
-            Self::Users(users) => users.accounts.flags(),
-            Self::User(user) => user.accounts.flags(),
-            Self::Reset(reset) => reset.accounts.flags(),
-            Self::Behaviors(behaviors) => behaviors.common().flags(),
-            Self::Integrations(integrations) => integrations.common().flags(),
+            Self::Users(users) => users.accounts.selection(),
+            Self::User(user) => user.accounts.selection(),
+            Self::Reset(reset) => reset.accounts.selection(),
+            Self::Behaviors(behaviors) => behaviors.selection(),
+            Self::Integrations(integrations) => integrations.common().selection(),
         }
     }
 }
 
 impl Report {
     fn found(sheet: Sheet) -> Self {
-        Self { sheet: Some(sheet), ..Self::default() }
+        Self { result: Some(Printed::Sheet(sheet)), ..Self::default() }
+    }
+
+    fn text(text: String) -> Self {
+        Self { result: Some(Printed::Text(text)), ..Self::default() }
     }
 
     fn remarking(mut self, remarks: Vec<String>) -> Self {

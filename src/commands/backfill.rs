@@ -49,7 +49,7 @@ impl Backfill {
             Error::Usage(_) => Failure::usage(error),
             _ => Failure::runtime(error),
         })?;
-        terminal::print(report.to_string())
+        terminal::print_wrapped(&report.to_string())
     }
 }
 
@@ -344,6 +344,9 @@ impl fmt::Display for Report {
             return writeln!(f, "there is nothing to load from {}", file.display());
         }
         let (from, file) = (*until + UNSETTLED, file.display());
-        writeln!(f, "load it after {from}:   promtool tsdb create-blocks-from openmetrics {file} DIRECTORY")
+        writeln!(
+            f,
+            "load it after {from} with `promtool tsdb create-blocks-from openmetrics {file} DIRECTORY`"
+        )
     }
 }

@@ -81,6 +81,7 @@ impl Check {
         let mut mistakes = Mistakes::default();
         let Outlined { result, outline } = Config::load_outlined(&self.flags(), std::env::vars_os());
         let config = mistakes.note(result);
+        let baselines = local::baselines(&outline, &mut mistakes);
         if config.is_none() {
             // With the configuration, these are judged by their use below.
             local::beside(&outline, clock.date(), &mut mistakes);
@@ -101,6 +102,7 @@ impl Check {
         findings.extend(config.token_files.iter().flat_map(|files| local::token_files(files)));
         findings.extend(found.into_iter().map(found_finding));
         findings.extend(web.iter().flat_map(local::web));
+        findings.extend(baselines);
         findings.extend(setup::block_on(try_all(&config, &clock))?);
         Ok(Report::new(Mode::Online, findings).with_web(web))
     }
@@ -109,7 +111,9 @@ impl Check {
         let mut mistakes = Mistakes::default();
         let Outlined { result, outline } = Config::check_offline(&self.declared(), std::env::vars_os());
         let offline = mistakes.note(result);
-        let Beside { findings, web } = local::beside(&outline, Clock::system().date(), &mut mistakes);
+        let baselines = local::baselines_offline(&outline, &mut mistakes);
+        let Beside { mut findings, web } = local::beside(&outline, Clock::system().date(), &mut mistakes);
+        findings.extend(baselines);
         let mut offline = match mistakes.finish(offline) {
             Ok(offline) => offline,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Offline, mistakes)),

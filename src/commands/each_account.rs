@@ -85,8 +85,15 @@ mod tests {
 
     fn account(alias: &str, credential: usize, budget_share: f64) -> Account {
         let credentials = CredentialSource::TokenFile("none".into());
-        let origin = AccountOrigin::Configured;
-        Account { id: "0".repeat(32), alias: alias.to_owned(), credentials, credential, budget_share, origin }
+        Account {
+            id: "0".repeat(32),
+            alias: alias.to_owned(),
+            credentials,
+            credential,
+            budget_share,
+            baseline: None,
+            origin: AccountOrigin::Configured,
+        }
     }
 
     #[tokio::test]

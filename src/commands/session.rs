@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::cloudflare::limit::{Budget, BudgetStatus};
 use crate::cloudflare::{Client, Options, Report};
 use crate::collector::user_label::UserLabel;
-use crate::config::{Account, Config, IdentityPolicy};
+use crate::config::{Account, BaselineFile, Config, IdentityPolicy};
 
 /// How long an interactive command waits for the budget or for the end of a block before it reports them instead.
 pub(crate) const FOREGROUND_WAIT: Duration = Duration::from_secs(5);
@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) clock: Clock,
     /// The hash by which the metrics name users, if `users.identity` is `hash`.
     pub(crate) hashes: Option<UserLabel>,
+    /// The baseline of its behaviors, if one is configured.
+    pub(crate) baseline: Option<Arc<BaselineFile>>,
     /// The number of the credential: sessions with the same one were given the same budget.
     pub(crate) credential: usize,
     budget: Budget,
@@ -68,7 +70,8 @@ impl Session {
             IdentityPolicy::Id | IdentityPolicy::Email | IdentityPolicy::None => None,
         };
         let (alias, credential) = (account.alias.clone(), account.credential);
-        Ok(Self { alias, client, clock: clock.clone(), hashes, credential, budget, requests })
+        let baseline = account.baseline.clone();
+        Ok(Self { alias, client, clock: clock.clone(), hashes, baseline, credential, budget, requests })
     }
 
     /// How much of the budget is left.

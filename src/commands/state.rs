@@ -65,7 +65,7 @@ impl State {
             Self::Show { user: Some(user), account, file } => {
                 let (path, named) = (file.path()?, file.user(user, account.as_deref())?);
                 let Named { id, remarks, incomplete } = named;
-                terminal::print(user::render(&path, id)?)?;
+                terminal::print_wrapped(&user::render(&path, id)?)?;
                 for remark in &remarks {
                     terminal::remark(remark);
                 }
@@ -85,7 +85,7 @@ impl State {
                 user::forget(&path, id, Clock::system().date())?
             }
         };
-        terminal::print(text)
+        terminal::print_wrapped(&text)
     }
 }
 

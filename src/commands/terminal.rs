@@ -17,6 +17,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use terminal_size::{Width, terminal_size_of};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{Failure, Outcome};
 pub(crate) use escape::printable;
@@ -35,10 +36,32 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> Outcome {
     }
 }
 
+/// Writes sentences and short tables to standard output, in lines that fit its terminal.
+///
+/// # Errors
+/// As for [`print`].
+pub(crate) fn print_wrapped(text: &str) -> Outcome {
+    print(wrapped(text.trim_end_matches('\n'), width()) + "\n")
+}
+
 /// Writes a remark to standard error, in lines that fit its terminal; a failure to write it is ignored.
 pub(crate) fn remark(text: &str) {
     let text = wrapped(&format!("zt-risk-exporter: {text}"), width_of(io::stderr()));
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes what clap says of a command line. Its errors do not fit the terminal by themselves, and lose their colors if they
+/// are wrapped. A failure to write it is ignored.
+pub(crate) fn refusal(error: &clap::Error) {
+    let text = error.render().to_string();
+    match width_of(io::stderr()) {
+        Some(columns) if error.use_stderr() && text.lines().any(|line| line.width() > columns) => {
+            let _ = writeln!(io::stderr(), "{}", wrapped(&text, Some(columns)));
+        }
+        _ => {
+            let _ = error.print();
+        }
+    }
 }
 
 /// The number of columns of standard output, if it is a terminal that says it.

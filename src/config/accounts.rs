@@ -4,9 +4,11 @@ mod token_files;
 mod variables;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::baseline::{BaselineFile, Baselines};
 use super::entry::Entry;
 use super::error::{Error, Mistakes};
 use super::files::Files;
@@ -33,6 +35,7 @@ pub(super) struct Loaded {
     pub(super) accounts: Vec<Account>,
     /// `None` if one of them was not read.
     pub(super) credentials: Option<Vec<Credentials>>,
+    pub(super) baselines: Baselines,
     /// Those that were found, but whose files cannot be used.
     pub(super) unread: Vec<Unread>,
     pub(super) tokens_dir: TokensDir,
@@ -42,9 +45,10 @@ pub(super) struct Loaded {
 }
 
 pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -> Loaded {
+    let mut baselines = Baselines::from_layers(layers, mistakes);
     let directory = layers.get(keys::TOKENS_DIR);
     let (listed, mut known) = match &layers.document {
-        Some(document) if lists_accounts(document) => from_file(document, secrets, mistakes),
+        Some(document) if lists_accounts(document) => from_file(document, secrets, &mut baselines, mistakes),
         _ if directory.is_some() => Default::default(),
         // The accounts are in the file, but under a misspelled key.
         _ if [keys::ID, keys::TOKENS_DIR, keys::DISCOVERY_TOKEN_FILE]
@@ -53,11 +57,17 @@ pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -
         {
             return Loaded::default();
         }
-        document => return variables::account(&layers.cloudflare, document.as_ref(), secrets, mistakes),
+        document => {
+            let baseline = baselines.of(None);
+            let loaded =
+                variables::account(&layers.cloudflare, document.as_ref(), secrets, baseline, mistakes);
+            return Loaded { baselines, ..loaded };
+        }
     };
     let found = directory.and_then(|setting| {
         let directory = mistakes.note(parse::directory(&setting))?;
-        mistakes.note(token_files::load(&setting, directory, &listed, &mut known, secrets))
+        let baseline = baselines.of(None);
+        mistakes.note(token_files::load(&setting, directory, &listed, &mut known, baseline.as_ref(), secrets))
     });
     let FoundAccounts { accounts: found, unread, directory: tokens_dir, files } = found.unwrap_or_default();
     let mut warnings: Vec<String> = variables::ignored(&layers.cloudflare).into_iter().collect();
@@ -66,7 +76,7 @@ pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -
         warnings.extend(token_files::readable_by_all(&files_of(&found)));
     }
     let accounts = [listed, found].concat();
-    Loaded { accounts, credentials: known.contents(), unread, tokens_dir, files, warnings }
+    Loaded { accounts, credentials: known.contents(), baselines, unread, tokens_dir, files, warnings }
 }
 
 /// The files with the credentials of these accounts, each once.
@@ -80,12 +90,13 @@ fn files_of(accounts: &[Account]) -> Vec<&Path> {
 fn from_file(
     document: &Document,
     secrets: Secrets,
+    baselines: &mut Baselines,
     mistakes: &mut Mistakes,
 ) -> (Vec<Account>, DistinctCredentials) {
     let mut known = DistinctCredentials::default();
     let mut listed: Vec<Listed> = Vec::new();
     for entry in Entry::all(document, keys::ID.section, "an id and a credential", mistakes) {
-        let account = entry.listed(&mut known, secrets, mistakes);
+        let account = entry.listed(&mut known, secrets, baselines, mistakes);
         entry.check_against(&listed, &account, mistakes);
         listed.push(account);
     }
@@ -131,17 +142,19 @@ struct Listed {
     credentials: Option<CredentialSource>,
     credential: Option<usize>,
     budget_share: Option<f64>,
+    baseline: Option<Arc<BaselineFile>>,
 }
 
 impl Listed {
     fn account(self) -> Option<Account> {
-        let Self { id, alias, credentials, credential, budget_share, .. } = self;
+        let Self { id, alias, credentials, credential, budget_share, baseline, .. } = self;
         Some(Account {
             id: id?,
             alias: alias?,
             credentials: credentials?,
             credential: credential?,
             budget_share: budget_share?,
+            baseline,
             origin: AccountOrigin::Configured,
         })
     }
@@ -153,7 +166,13 @@ impl Listed {
 }
 
 impl Entry<'_> {
-    fn listed(&self, known: &mut DistinctCredentials, secrets: Secrets, mistakes: &mut Mistakes) -> Listed {
+    fn listed(
+        &self,
+        known: &mut DistinctCredentials,
+        secrets: Secrets,
+        baselines: &mut Baselines,
+        mistakes: &mut Mistakes,
+    ) -> Listed {
         let misspelled = self.check_names(mistakes);
         let id = mistakes.note(self.get(keys::ID)).and_then(|id| match id {
             Some(id) => mistakes.note(account_id(&id)),
@@ -177,7 +196,10 @@ impl Entry<'_> {
             let found = self.identify(source, &secret, secrets);
             mistakes.note(found).map(|identification| known.number(identification))
         });
-        Listed { index: self.index, id, alias, credentials, credential, budget_share }
+        let own = mistakes.note(self.get(keys::ACCOUNT_BASELINE)).flatten();
+        let own = mistakes.note(own.map(|setting| self.path(&setting)).transpose()).flatten();
+        let baseline = baselines.of(own);
+        Listed { index: self.index, id, alias, credentials, credential, budget_share, baseline }
     }
 
     /// Reads the credential, if its file is to be read. `secret` is the setting that names it.

@@ -4,11 +4,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use reqwest::Url;
 
 use super::accounts::{self, Loaded, TokensDir, Unread};
 use super::addresses;
+use super::baseline::{BaselineFile, Baselines};
 use super::discovery::{self, Discovery};
 use super::error::{Error, Mistakes};
 use super::files::Files;
@@ -30,6 +32,7 @@ pub(super) struct Declared {
     pub(super) accounts: Vec<Account>,
     /// The distinct credentials by number; `None` if one of them was not read.
     pub(super) credentials: Option<Vec<Credentials>>,
+    pub(super) baselines: Baselines,
     /// Accounts whose token files cannot be used.
     pub(super) unread: Vec<Unread>,
     pub(super) tokens_dir: TokensDir,
@@ -64,11 +67,14 @@ impl Declared {
         let limit = mistakes.note(limit);
         let naming = Naming::from_layers(layers, mistakes);
         let shard = Shard::load(layers, mistakes);
-        let Loaded { accounts, credentials, unread, tokens_dir, files: token_files, warnings } =
+        let Loaded { accounts, credentials, mut baselines, unread, tokens_dir, files: token_files, warnings } =
             accounts::load(layers, secrets, mistakes);
         let document = layers.document.as_ref();
-        let discovery =
+        let mut discovery =
             document.map(|document| discovery::load(document, secrets, mistakes)).unwrap_or_default();
+        for one in &mut discovery {
+            one.baseline = baselines.of(None);
+        }
         let mut warnings = [layers.warnings.clone(), warnings].concat();
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         if has_key && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {
@@ -82,6 +88,7 @@ impl Declared {
             shard,
             accounts,
             credentials,
+            baselines,
             unread,
             tokens_dir,
             token_files,
@@ -191,6 +198,8 @@ pub(crate) struct Outline {
     pub(crate) web_config_file: Option<PathBuf>,
     /// The address of the API.
     pub(crate) base_url: Option<Url>,
+    /// The baselines of the accounts.
+    pub(crate) baselines: Vec<Arc<BaselineFile>>,
 }
 
 impl Outline {
@@ -200,6 +209,7 @@ impl Outline {
         Self {
             web_config_file: web_config_file.and_then(|setting| parse::path(&setting).ok()),
             base_url: parse::base_url(&layers.get_or_default(keys::BASE_URL)).ok(),
+            baselines: Vec::new(),
         }
     }
 }
@@ -219,10 +229,11 @@ impl Offline {
     fn read(flags: &Flags, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Outlined<Self> {
         let mut mistakes = Mistakes::default();
         let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
-        let outline = layers.as_ref().map(Outline::of).unwrap_or_default();
+        let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
-            let Declared { local, naming, accounts, tokens_dir, discovery, warnings, .. } =
+            let Declared { local, naming, accounts, baselines, tokens_dir, discovery, warnings, .. } =
                 Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
+            outline.baselines = baselines.all();
             let hash_key_file = naming?.key_file().map(Path::to_owned);
             Some(Self { accounts, tokens_dir, discovery, hash_key_file, local: local?, warnings })
         });

@@ -1,9 +1,11 @@
 //! Tokens whose accounts are found by asking Cloudflare for them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::DEFAULT_SHARE;
+use super::baseline::BaselineFile;
 use super::entry::Entry;
 use super::error::{Error, Mistakes};
 use super::keys;
@@ -19,7 +21,7 @@ const MOST: usize = 100;
 const LONGEST_LABEL: usize = 64;
 
 /// A token, and which of the accounts that it may read are watched.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Discovery {
     /// The file with the token of a user.
     pub token_file: PathBuf,
@@ -27,6 +29,8 @@ pub struct Discovery {
     pub label: String,
     /// What the file held when it was read last; `None` if it was not read.
     pub(crate) credential: Option<Credentials>,
+    /// The settings that the behaviors of its accounts should have, if a file declares them.
+    pub(super) baseline: Option<Arc<BaselineFile>>,
     /// The name by which its accounts are assigned to a shard, if that does not follow from them.
     pub(super) group: Option<String>,
     /// If this is not empty, only accounts whose id or name matches one of these.
@@ -160,6 +164,7 @@ fn read(entry: &Entry<'_>, secrets: Secrets, mistakes: &mut Mistakes) -> Option<
         label: String::new(),
         token_file,
         credential,
+        baseline: None,
         group: None,
         include: include?,
         exclude: exclude?,

@@ -69,6 +69,16 @@ impl Error {
         self.mistakes.get(..MOST_SHOWN).unwrap_or(&self.mistakes)
     }
 
+    /// The first mistake on one line, and how many others there are.
+    pub(crate) fn brief(&self) -> String {
+        let first = self.mistakes.first().map(Mistake::to_string).unwrap_or_default();
+        match self.count() {
+            0 | 1 => first,
+            2 => format!("{first}, and one more error"),
+            count => format!("{first}, and {} more errors", count - 1),
+        }
+    }
+
     /// A line for each mistake that is shown, and one for the number of the others.
     pub fn lines(&self) -> String {
         let omitted = self.count() - self.shown().len();

@@ -69,6 +69,7 @@ impl Config {
                     credentials: CredentialSource::TokenFile(list.token_file.clone()),
                     credential,
                     budget_share: share.unwrap_or(discovery.budget_share),
+                    baseline: discovery.baseline.clone(),
                     origin: AccountOrigin::Discovered,
                 });
             }
@@ -196,7 +197,7 @@ mod tests {
         let less = list(&folder, "two", "2", &[(&c, "")]);
         let found = all(&found, &[less]);
         assert_eq!(shown(&found), [("acme", 0, 0.25), (&*c, 1, 0.5)]);
-        let without = found.with_found(&[one, two], &BTreeSet::from([c.clone(), a.clone()]));
+        let without = found.with_found(&[one, two], &BTreeSet::from([c, a]));
         assert_eq!(shown(&without), [("acme", 0, 0.25), (&*b, 1, 0.5)]);
         assert_eq!(shown(&all(&without, &[])), [("acme", 0, 0.25)]);
     }

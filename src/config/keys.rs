@@ -199,6 +199,13 @@ keys! {
     )
     .default("0.25")
     .reloads();
+    ACCOUNT_BASELINE = Key::new(
+        ACCOUNTS,
+        "behaviors_baseline",
+        "A file for this account, instead of `behaviors.baseline`.",
+    )
+    .file()
+    .reloads();
     TOKENS_DIR = Key::new(
         "accounts_from",
         "tokens_dir",
@@ -265,6 +272,13 @@ keys! {
     .default("6h")
     .reloads()
     .spelled(Spelling::Duration);
+    BASELINE = Key::new(
+        "behaviors",
+        "baseline",
+        "A file with the settings that behaviors should have. Metrics and an alert show behaviors that differ from it.",
+    )
+    .file()
+    .reloads();
     LIMIT = Key::new(
         "users",
         "limit",

@@ -108,8 +108,9 @@ impl Config {
         let mut kept = self.unread.iter().filter_map(|unread| {
             let known = before.accounts.iter().find(|account| account.id == unread.id)?;
             let credentials = CredentialSource::TokenFile(unread.path.clone());
+            let (alias, baseline) = (unread.alias.clone(), unread.baseline.clone());
             let origin = AccountOrigin::Configured;
-            let account = Account { alias: unread.alias.clone(), credentials, origin, ..known.clone() };
+            let account = Account { alias, credentials, baseline, origin, ..known.clone() };
             Some((account, before.credentials.get(known.credential)?))
         });
         let first = kept.next()?;

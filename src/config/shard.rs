@@ -95,6 +95,7 @@ mod tests {
             credentials: CredentialSource::Token("token".to_owned().into()),
             credential,
             budget_share: 0.25,
+            baseline: None,
             origin: AccountOrigin::Configured,
         }
     }

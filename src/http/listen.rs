@@ -47,6 +47,16 @@ impl Listen {
         Err(failure)
     }
 
+    /// What to do about an error of [`Listen::bind`], if it is a common mistake.
+    pub(crate) fn advice(error: &io::Error) -> &'static str {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => "; stop the other process, or choose another port",
+            io::ErrorKind::AddrNotAvailable => "; no interface of this machine has this address",
+            io::ErrorKind::PermissionDenied => "; choose a port above 1023",
+            _ => "",
+        }
+    }
+
     /// The address that is tried first.
     pub fn preferred(&self) -> SocketAddr {
         *self.addresses.first().expect("parsing gives at least one address")

@@ -11,7 +11,9 @@ use super::families::cloudflare as f;
 use super::family::Family;
 use super::label_text::label_text;
 use crate::clock::Timestamp;
-use crate::model::{EventTotals, Level, PerLevel, Resource, Snapshot, UserSeries, Users};
+use crate::model::{
+    Drift, DriftSetting, EventTotals, Level, PerLevel, Resource, Snapshot, UserSeries, Users,
+};
 
 /// The value of an `_info` sample.
 const ONE: u64 = 1;
@@ -28,6 +30,7 @@ pub(super) fn write(writer: &mut Writer, snapshots: &[Arc<Snapshot>]) {
     pending(out);
     user_series(out);
     behaviors(out);
+    drift(out);
     integrations(out);
 }
 
@@ -184,6 +187,21 @@ fn behaviors(families: &mut Families<'_>) {
     });
 }
 
+fn drift(families: &mut Families<'_>) {
+    families.drift(&f::BEHAVIOR_DRIFTED, |account, drift, out| {
+        for behavior in &drift.declared {
+            for setting in DriftSetting::ALL {
+                if let Some(is_drifted) = behavior.is_drifted(setting) {
+                    out.put([account, &behavior.id, setting.as_str()], u64::from(is_drifted));
+                }
+            }
+        }
+    });
+    families.drift(&f::BEHAVIORS_UNDECLARED, |account, drift, out| {
+        out.put([account], drift.undeclared.len() as u64);
+    });
+}
+
 fn integrations(families: &mut Families<'_>) {
     families.rows(&f::INTEGRATION_ACTIVE, |account, out| {
         for integration in &account.integrations {
@@ -226,6 +244,18 @@ impl Families<'_> {
         self.family(family, |account, snapshot, out| {
             if let Some(users) = &snapshot.users {
                 samples(account, users, out);
+            }
+        });
+    }
+
+    fn drift<const N: usize>(
+        &mut self,
+        family: &Family<N>,
+        samples: impl Fn(&str, &Drift, &mut FamilyWriter<'_, N>),
+    ) {
+        self.family(family, |account, snapshot, out| {
+            if let Some(drift) = &snapshot.drift {
+                samples(account, drift, out);
             }
         });
     }

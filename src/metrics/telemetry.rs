@@ -29,6 +29,7 @@ use crate::model::token_files::{TokenFileResult, TokenFiles};
 use crate::model::{AccountName, Resource};
 use crate::store::{Recovery, StoreStats};
 use accounts::Accounts;
+pub use accounts::BaselineState;
 pub(crate) use accounts::{Activity, BudgetLevel};
 use discovery::Discoveries;
 pub(crate) use discovery::{DiscoveryOutcome, DiscoveryStatus};
@@ -241,6 +242,11 @@ impl Telemetry {
     /// It could be read completely again.
     pub fn incident_over(&self, account: &str, source: impl Into<IncidentSource>, date: Timestamp) {
         self.inner.accounts.incident_over(account, source.into(), date);
+    }
+
+    /// The configuration was read, and with it the account's baseline.
+    pub fn baseline(&self, account: &str, state: BaselineState<'_>, date: Timestamp) {
+        self.inner.accounts.baseline(account, state, date);
     }
 
     /// Intervals, token expiry and incidents of an account, for the status document.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Integration, Level, Resource, UserId};
+use super::{Drift, Integration, Level, Resource, UserId};
 use crate::clock::{Instant, Timestamp};
 
 /// One value for each of [`Level::ALL`].
@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub counting_since: Option<Timestamp>,
     /// From the behaviors, sorted by id.
     pub behaviors: Option<Vec<BehaviorStatus>>,
+    /// How the behaviors differ from the baseline; `None` without a baseline, too.
+    pub drift: Option<Drift>,
     /// From the integrations, sorted by id.
     pub integrations: Option<Vec<Integration>>,
     /// Everything counted from events. Every pair of a known behavior and a level has a sample, even if it is 0.

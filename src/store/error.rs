@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It cannot be opened, read or renamed.
-    #[error("cannot use the state file {path}: {source}")]
+    #[error("cannot use the state file {path}: {source}{}", advice(source))]
     Io {
         /// The path of the state file.
         path: PathBuf,
@@ -64,4 +64,38 @@ pub enum Error {
         /// The path of the state file.
         path: PathBuf,
     },
+}
+
+/// What to do about the mistakes that are common.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; its directory must exist",
+        io::ErrorKind::PermissionDenied => {
+            "; this process must be allowed to write the file and its directory"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_common_mistake_has_advice() {
+        for (kind, wanted) in [
+            (io::ErrorKind::NotFound, "; its directory must exist"),
+            (
+                io::ErrorKind::PermissionDenied,
+                "; this process must be allowed to write the file and its directory",
+            ),
+            (io::ErrorKind::StorageFull, ""),
+        ] {
+            let error = Error::Io { path: "/data/state.redb".into(), source: kind.into() };
+            assert_eq!(
+                error.to_string(),
+                format!("cannot use the state file /data/state.redb: {kind}{wanted}")
+            );
+        }
+    }
 }

@@ -38,6 +38,7 @@ function account(template, index, trouble) {
     since: date(7_000 * (user + 1)), last_event: date(900 * (user + 1)), reported_events: 3 + user, last_reset: null,
   }));
   status.users.high_risk_omitted = 0;
+  status.drift = { declared: 8, drifted: [], undeclared: [] };
   status.events.recent = 11 + index;
   status.events.trend.values = { high_dlp: wave(36, 0, 1), imp_travel: wave(36, 2, 3) };
   status.events.trend.until = date(-300);

@@ -539,6 +539,27 @@ test("users at high risk are named as in the metrics, with commands to copy", as
   assert.equal(await copied(acme.locator(".command button")), "zt-risk-exporter users --account 'acme <b>' --level high");
 });
 
+test("what differs from the baseline is shown with the command that compares it", async () => {
+  const notice = () => page.locator(".notice", { hasText: "baseline" });
+  await openAccountWith(() => {});
+  assert.match(await notice().innerText(), /^2 behaviors differ from the baseline\n/);
+  assert.deepEqual(await notice().locator("li").allTextContents(), [
+    "High Number of DLP Policies Triggered: is disabled, should be enabled; level is unknown, should be medium",
+    "malicious_file: does not exist",
+  ]);
+  assert.match(await notice().innerText(), /1 behavior is not in the baseline: sentinel_one\./);
+  assert.match(await notice().locator(".command code").textContent(), /^zt-risk-exporter behaviors diff --account /);
+  await openAccountWith(({ accounts: [account] }) => {
+    account.drift.drifted = [];
+  });
+  assert.equal(await notice().count(), 0);
+  assert.equal(await page.locator("p", { hasText: "No difference from the baseline, which has 3 behaviors." }).count(), 1);
+  await openAccountWith(({ accounts: [account] }) => {
+    account.drift = null;
+  });
+  assert.equal(await page.locator("main", { hasText: "from the baseline" }).count(), 0);
+});
+
 test("without the clipboard interface commands can be copied too, and each is quoted for the shell", async () => {
   await page.addInitScript(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
   for (const [alias, named] of [

@@ -16,7 +16,7 @@ use zt_risk_exporter::internals::metrics::encode::Format;
 use zt_risk_exporter::internals::metrics::families;
 use zt_risk_exporter::internals::metrics::telemetry::Rejection;
 use zt_risk_exporter::internals::store::Recovery;
-use zt_risk_exporter::model::Resource;
+use zt_risk_exporter::model::{DriftSetting, Resource};
 use zt_risk_exporter::simulator::{Scenario, Story};
 
 use crate::golden_table::GoldenTable;
@@ -109,6 +109,8 @@ fn the_values_of_closed_labels_are_all_listed() {
     assert_eq!(values("format"), Format::ALL.map(Format::as_str));
     let rejected: Vec<_> = Rejection::ALL.map(Rejection::as_str).into();
     assert_eq!(values("zt_risk_exporter_web_requests_rejected_total"), rejected);
+    let settings: Vec<_> = DriftSetting::ALL.map(DriftSetting::as_str).into();
+    assert_eq!(values("setting"), settings);
     assert_eq!((values("outcome"), values("reason"), values("resource")), (outcomes, losses, resources));
 }
 

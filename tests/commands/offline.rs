@@ -189,6 +189,55 @@ fn the_document_has_each_error_with_its_place() {
 }
 
 #[test]
+fn the_baselines_are_judged_if_they_are_here_also_beside_other_mistakes() {
+    let account = |id: u32, rest: &str| format!("- {{id: {id:032x}, token_file: none/token{rest}}}\n");
+    let accounts = account(1, "") + &account(2, "") + &account(3, ", behaviors_baseline: own.json");
+    let place = Place::new(&format!("behaviors: {{baseline: all.yaml}}\naccounts:\n{accounts}"));
+    let (code, output, _) = place.check(&[]);
+    assert_eq!(code, Some(0), "{output}");
+    for file in ["all.yaml", "own.json"] {
+        assert!(output.contains(&format!("{file} was not checked")), "{output}");
+    }
+    let write = |name: &str, text: &str| fs::write(place.file().with_file_name(name), text).unwrap();
+    write(
+        "all.yaml",
+        "imp_travel: {enabled: true, risk_level: high}\nhigh_dlp: {enabled: true, risk_level: low}\n",
+    );
+    write(
+        "own.json",
+        r#"{"account":"a","behaviors":[{"id":"a","name":"A","description":"","enabled":true,"risk_level":"low"}]}"#,
+    );
+    let (code, output, _) = place.check(&[]);
+    let rows: Vec<&str> = output.lines().filter(|line| line.starts_with("baseline")).collect();
+    assert_eq!(code, Some(0), "{output}");
+    assert!(
+        rows.len() == 2
+            && rows[0].ends_with("all.yaml: 2 behaviors")
+            && rows[1].ends_with("own.json: 1 behavior"),
+        "{output}"
+    );
+    write(
+        "all.yaml",
+        "imp_travel: {enabled: on, risk_level: high}\nhigh_dlp: {enabled: true, risk_level: severe}\n",
+    );
+    write("own.json", "{\"behaviors\":[\n{\"enabled\":true}]}");
+    fs::write(
+        place.file(),
+        format!("behaviors: {{baseline: all.yaml}}\nlog: {{level: loud}}\naccounts:\n{accounts}"),
+    )
+    .unwrap();
+    let wanted = "\
+        all.yaml:1: imp_travel.enabled is \"on\", but must be true or false\n\
+        all.yaml:2: high_dlp.risk_level is \"severe\", but must be low, medium or high\n\
+        own.json:2: behaviors[0] has no id\n\
+        own.json:2: behaviors[0] has no risk_level\n\
+        zt.yaml:2: log.level is ";
+    let (code, output, errors) = place.check(&[]);
+    assert!(output.starts_with(wanted), "{output}");
+    assert_eq!((code, errors.as_str()), (Some(2), "zt-risk-exporter: the configuration has 5 errors\n"));
+}
+
+#[test]
 fn a_syntax_error_ends_the_list_with_its_line_and_column() {
     let place = Place::new("interval: {}\nlog: {level: loud}\nusers:\n\tlimit: 1\n");
     let message = "not valid YAML: tabs disallowed within this context (block indentation)";

@@ -129,6 +129,7 @@ fn settings() -> Settings {
         budget: 300,
         user_limit: 10,
         user_label: UserLabel::Id,
+        baseline: None,
         secret: [7; 16],
         seed: 1,
     }

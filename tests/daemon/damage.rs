@@ -71,6 +71,7 @@ fn settings(id: &str) -> account::Settings {
         budget: 300,
         user_limit: 4,
         user_label: UserLabel::Id,
+        baseline: None,
         secret: [7; 16],
         seed: 1,
     }

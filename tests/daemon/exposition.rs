@@ -12,7 +12,7 @@ use zt_risk_exporter::internals::metrics::exposition::{Compressor, Deflated, Enc
 use zt_risk_exporter::internals::metrics::families;
 use zt_risk_exporter::internals::metrics::families::exporter as own_families;
 use zt_risk_exporter::internals::metrics::family::Kind;
-use zt_risk_exporter::internals::metrics::telemetry::Telemetry;
+use zt_risk_exporter::internals::metrics::telemetry::{BaselineState, Telemetry};
 use zt_risk_exporter::model::{AccountName, BehaviorStatus, Identity, Integration, Resource, Snapshot};
 
 use crate::accounts;
@@ -360,6 +360,7 @@ fn the_families_about_the_exporter_are_those_declared() {
     telemetry.token_expiry("acme", Some(Timestamp::from_seconds(1_800_000_000)));
     telemetry.web_certificate(Timestamp::from_seconds(1_800_000_000));
     telemetry.config_loaded(Timestamp::from_seconds(1_790_000_000));
+    telemetry.baseline("acme", BaselineState::Readable, Timestamp::from_seconds(1_790_000_000));
     telemetry.discoveries(["token".to_owned()]);
     let text = telemetry.render(Format::Text);
     let is: BTreeSet<_> = types(&text).into_iter().collect();

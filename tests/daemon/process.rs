@@ -195,6 +195,7 @@ fn a_port_in_use_is_named_and_exits_with_code_1() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(&format!("cannot listen on {address}")) && said.contains("in use"), "{said}");
+        assert!(said.contains("; stop the other process, or choose another port"), "{said}");
     }
 }
 

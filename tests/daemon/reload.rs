@@ -1,5 +1,6 @@
 //! The real program, whose configuration changes while it runs.
 
+mod baseline;
 mod budgets;
 mod keys;
 mod memory;

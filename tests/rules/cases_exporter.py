@@ -16,6 +16,7 @@ FAILED = "zt_risk_exporter_state_commits_total account= result=failed"
 COMMITTED = "zt_risk_exporter_state_commits_total account= result=ok"
 DAMAGED = "zt_risk_exporter_state_recoveries_total account= result=damaged"
 RELOADED = "zt_risk_exporter_config_last_reload_successful account="
+BASELINE = "zt_risk_exporter_baseline_readable"
 DROPPED = "zt_risk_exporter_log_lines_dropped_total account="
 CLOSED = "zt_risk_exporter_web_connections_closed_total account= reason="
 CERTIFICATE = "zt_risk_exporter_web_certificate_not_after_timestamp_seconds account="
@@ -36,6 +37,7 @@ def cases() -> list[Case]:
         *connections_closed(),
         *certificate(),
         *reload_failed(),
+        *baseline(),
         *token_files(),
         *discovery(),
         *state(),
@@ -457,6 +459,32 @@ def connections_closed() -> list[Case]:
         case("one in a minute fires", {limit: stairs(1, 60)}, {30: who}),
         case("one in two minutes is quiet", {limit: stairs(2, 60)}, {30: [], 50: []}),
         case("a restart is quiet", {limit: hold(50, 60) + gap(2) + hold(0, 60)}, {63: [], 70: []}),
+    ]
+
+
+def baseline() -> list[Case]:
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterBaselineUnreadable", sentence, series, firing, by="instance")
+
+    who = ["a:10069"]
+    broken = hold(1, 30) + hold(0, 30) + hold(1, 30)
+    return [
+        case(
+            "a baseline of two accounts that cannot be used fires one alert after five minutes until it is corrected",
+            {f"{BASELINE} account=acme": broken, f"{BASELINE} account=branch": broken},
+            {29: [], 34: [], 35: who, 59: who, 61: []},
+        ),
+        case(
+            "the baseline of one account fires too",
+            {f"{BASELINE} account=acme": hold(1, 60), f"{BASELINE} account=branch": hold(0, 60)},
+            {10: who},
+        ),
+        case("baselines that can be used are quiet", {f"{BASELINE} account=acme": hold(1, 60)}, {1: [], 50: []}),
+        case(
+            "an error that is corrected within four minutes is quiet",
+            {BASELINE: hold(1, 30) + hold(0, 4) + hold(1, 30)},
+            {36: []},
+        ),
     ]
 
 

@@ -6,6 +6,9 @@ EVENTS = "cloudflare_zt_risk_events_total behavior=imp_travel risk_level=high"
 ENABLED = "cloudflare_zt_risk_behavior_enabled behavior=imp_travel"
 OTHER_ENABLED = "cloudflare_zt_risk_behavior_enabled behavior=high_dlp"
 LEVEL = "cloudflare_zt_risk_behavior_risk_level behavior=imp_travel"
+DRIFTED = "cloudflare_zt_risk_behavior_drifted behavior=imp_travel setting=enabled"
+LEVEL_DRIFTED = "cloudflare_zt_risk_behavior_drifted behavior=imp_travel setting=risk_level"
+MISSING = "cloudflare_zt_risk_behavior_drifted behavior=imp_travel setting=missing"
 ACTIVE = "cloudflare_zt_risk_integration_active integration=4cfe8442 integration_type=Okta"
 INTEGRATIONS_READ = "cloudflare_zt_risk_last_success_timestamp_seconds resource=integrations"
 
@@ -20,6 +23,9 @@ def cases() -> list[Case]:
 
     def level(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         return Case("ZeroTrustBehaviorLevelChanged", sentence, series, firing, by="account behavior", step=5)
+
+    def drifted(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZeroTrustBehaviorDrifted", sentence, series, firing, by="account behavior", step=5)
 
     def silent(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
         # Small steps, because an engine whose windows are open at their start sees one sample less.
@@ -76,6 +82,38 @@ def cases() -> list[Case]:
             "two exporters fire one alert, when the first sees the change",
             {ENABLED: on_off, on_instance("b", ENABLED): hold(1, 28 * HOUR)},
             {2 * HOUR + 15: travel},
+        ),
+        drifted(
+            "a difference fires once after ten minutes, in however many settings, until it is gone",
+            {
+                DRIFTED: hold(0, HOUR) + hold(1, HOUR) + hold(0, HOUR),
+                LEVEL_DRIFTED: hold(0, HOUR) + hold(1, HOUR) + hold(0, HOUR),
+            },
+            {HOUR + 5: [], HOUR + 10: travel, 2 * HOUR: travel, 2 * HOUR + 5: []},
+        ),
+        drifted(
+            "a difference that another one replaces fires on",
+            {DRIFTED: hold(1, HOUR) + hold(0, HOUR), LEVEL_DRIFTED: hold(0, HOUR) + hold(1, HOUR)},
+            {30: travel, HOUR + 5: travel, 2 * HOUR - 5: travel},
+        ),
+        drifted(
+            "a behavior that no longer exists fires, although its settings are not known",
+            {
+                DRIFTED: hold(0, HOUR),
+                MISSING: hold(0, HOUR) + hold(1, HOUR),
+            },
+            {HOUR + 5: [], HOUR + 15: travel},
+        ),
+        drifted("no difference is quiet", {DRIFTED: hold(0, 5 * HOUR)}, {30: [], 4 * HOUR: []}),
+        drifted(
+            "a difference of five minutes is quiet",
+            {DRIFTED: hold(0, HOUR) + hold(1, 5) + hold(0, HOUR)},
+            {HOUR + 5: [], HOUR + 15: []},
+        ),
+        drifted(
+            "two exporters fire one alert",
+            {DRIFTED: hold(1, HOUR), on_instance("b", DRIFTED): hold(1, HOUR)},
+            {30: travel},
         ),
         level(
             "a changed level fires after ten minutes for a day",

@@ -24,7 +24,7 @@ import grafana
 import make_rules
 import notifications
 from cases import all_cases
-from commands import every_command_works
+from commands import every_command_works, every_name_is_one_word_of_the_command
 from engines import Engine, Rule, promtool, rules_of, vmalert_tool
 from history import Case, Scraped, plain
 from mutants import current
@@ -309,6 +309,10 @@ def every_alert_keeps_the_namespace_of_its_target_if_rules_shall_keep_it() -> No
     all_cases_pass(promtool(), with_target_labels, cases, rules)
 
 
+def every_name_is_one_word_of_a_command() -> None:
+    every_name_is_one_word_of_the_command(promtool())
+
+
 def every_case_passes() -> None:
     all_cases_pass(promtool(), plain)
 
@@ -330,11 +334,13 @@ def downloaded(program: str) -> str | None:
 def every_case_passes_in_prometheus_3() -> None:
     if newer := downloaded("promtool"):
         all_cases_pass(promtool(newer), with_target_labels)
+        every_name_is_one_word_of_the_command(promtool(newer))
 
 
 def every_case_passes_in_victoriametrics() -> None:
     if vmalert := downloaded("vmalert-tool"):
         all_cases_pass(vmalert_tool(vmalert), with_target_labels)
+        every_name_is_one_word_of_the_command(vmalert_tool(vmalert))
 
 
 CHECKS = [
@@ -351,6 +357,7 @@ CHECKS = [
     a_wrong_option_of_the_generator_is_refused,
     labels_that_rules_shall_keep_are_in_every_grouping,
     every_command_works,
+    every_name_is_one_word_of_a_command,
     the_manual_has_the_table_and_a_runbook_for_each_alert,
     every_alert_has_cases_in_which_it_fires_and_cases_in_which_it_does_not_fire,
     every_case_passes,

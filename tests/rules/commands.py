@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -12,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model import LOG
+from engines import Engine
+from model import LOG, quoted
 from rules import alerts
 from settings import Settings
 
@@ -39,16 +41,27 @@ def configuration() -> Iterator[Path]:
             token = Path(directory) / "token"
             token.write_text("simulated-token", encoding="utf-8")
             token.chmod(0o600)
+            baseline = Path(directory) / "baseline.yaml"
+            baseline.write_text("imp_travel: {enabled: true, risk_level: high}\n", encoding="utf-8")
             config = Path(directory) / "config.yaml"
             config.write_text(
                 f"cloudflare: {{base_url: {url.group()}}}\n"
-                f"accounts: [{{id: 0123456789abcdef0123456789abcdef, alias: acme, token_file: {token}}}]\n",
+                f"accounts: [{{id: 0123456789abcdef0123456789abcdef, alias: acme, token_file: {token}}}]\n"
+                "behaviors: {baseline: baseline.yaml}\n",
                 encoding="utf-8",
             )
             yield config
         finally:
             process.terminate()
             process.wait(10)
+
+
+def filled(command: str, labels: dict[str, str]) -> str:
+    """The command of an alert with these labels, which a shell reads as they are."""
+    for label, value in labels.items():
+        command = command.replace(quoted(label), f"'{value}'")
+    assert "{{" not in command, command
+    return command
 
 
 def in_the_runbooks() -> dict[str, list[str]]:
@@ -64,7 +77,7 @@ def every_command_works() -> None:
     runbooks = in_the_runbooks()
     wanted: set[str] = set()
     for alert in alerts(Settings()):
-        command = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda label: LABELS[label[1]], alert.command)
+        command = filled(alert.command, LABELS)
         assert alert.description.endswith(f" Run: {alert.command}"), alert.name
         # The person pastes it from either of the two.
         assert command in runbooks[alert.name], f"docs/runbooks.md: {alert.name} has no line {command}"
@@ -88,3 +101,44 @@ def every_command_works() -> None:
             # No exporter runs that could be healthy, and nobody confirms a change.
             code = 1 if arguments[0] == "healthcheck" else 5 if "set" in arguments else 0
             assert done.returncode == code, f"{command}: code {done.returncode}\n{done.stderr}"
+
+
+def every_name_is_one_word_of_the_command(engine: Engine) -> None:
+    """The engine expands the templates of the commands with names that a shell would execute without quotes."""
+    labels = {"account": "acme's $(exit 1)", "behavior": "a'; exit 1; '`exit 1`\\\"$0"}
+    of_accounts = {alert.command for alert in alerts(Settings()) if "{{" in alert.command}
+    rules = [
+        {"alert": f"A{number}", "expr": "risk", "annotations": {"command": command}}
+        for number, command in enumerate(sorted(of_accounts))
+    ]
+    # In quotes, a shell reads all but the quote itself as it is. That stands between two quoted parts.
+    escaped = {label: value.replace("'", "'\\''") for label, value in labels.items()}
+    expected = [filled(rule["annotations"]["command"], escaped) for rule in rules]
+    assert len(rules) >= 7, rules
+    for command in expected:
+        words = shlex.split(command)
+        for flag in ("account", "behavior"):
+            if f"--{flag}" in words:
+                assert words[words.index(f"--{flag}") + 1] == labels[flag], command
+    values = ",".join(f"{label}={json.dumps(value)}" for label, value in labels.items())
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": f"risk{{{values}}}", "values": "1 1 1"}],
+        "alert_rule_test": [
+            {
+                "eval_time": "1m",
+                "alertname": rule["alert"],
+                "exp_alerts": [{"exp_labels": labels, "exp_annotations": {"command": command}}],
+            }
+            for rule, command in zip(rules, expected, strict=True)
+        ],
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        files = {"rules.yml": {"groups": [{"name": "group", "rules": rules}]}}
+        files["tests.yml"] = {"rule_files": [f"{directory}/rules.yml"], "evaluation_interval": "1m", "tests": [test]}
+        for name, content in files.items():
+            (Path(directory) / name).write_text(json.dumps(content), encoding="utf-8")
+        done = subprocess.run(
+            engine.testing(Path(directory) / "tests.yml"), capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stdout + done.stderr

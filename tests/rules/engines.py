@@ -49,6 +49,9 @@ class Engine:
     # result of the evaluation before. The long intervals of some cases would hide it.
     group_for_each_rule: bool = False
 
+    def testing(self, path: Path) -> list[str]:
+        return [*self.command[:-1], f"{self.command[-1]}{path}"]
+
     def failures(
         self, alert: str, cases: list[Case], rules: list[Rule], work: Path, scraped: Scraped = plain
     ) -> str | None:
@@ -68,8 +71,7 @@ class Engine:
                 "tests": [rule_test(case, self.queries, scraped) for case in same],
             }
             (work / "tests.yml").write_text(json.dumps(tests), encoding="utf-8")
-            command = [*self.command[:-1], self.command[-1] + str(work / "tests.yml")]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(self.testing(work / "tests.yml"), capture_output=True, text=True, check=False)
             if done.returncode:
                 return done.stdout + done.stderr
         return None

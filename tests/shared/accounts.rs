@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use zt_risk_exporter::clock::Timestamp;
 use zt_risk_exporter::model::{
-    AccountName, BehaviorStatus, EventTotals, Histogram, Identity, Integration, Level, Resource, Snapshot,
-    UserSeries, Users,
+    AccountName, BehaviorSetting, BehaviorStatus, CurrentSetting, DeclaredBehavior, Drift, EventTotals,
+    Histogram, Identity, Integration, Level, Resource, Snapshot, UserSeries, Users,
 };
 
 /// An account in which everything occurs that can: all levels, an unknown one, names that need escaping.
@@ -85,6 +85,26 @@ pub(crate) fn full() -> Snapshot {
                 level: Level::High,
             },
         ]),
+        drift: Some(Drift {
+            declared: vec![
+                DeclaredBehavior {
+                    id: "high_dlp".to_owned(),
+                    declared: BehaviorSetting { enabled: true, level: Level::Medium },
+                    current: CurrentSetting::Listed { enabled: Some(false), level: Level::Unknown },
+                },
+                DeclaredBehavior {
+                    id: "imp_travel".to_owned(),
+                    declared: BehaviorSetting { enabled: true, level: Level::High },
+                    current: CurrentSetting::Listed { enabled: Some(true), level: Level::High },
+                },
+                DeclaredBehavior {
+                    id: "malicious_file".to_owned(),
+                    declared: BehaviorSetting { enabled: true, level: Level::High },
+                    current: CurrentSetting::Missing,
+                },
+            ],
+            undeclared: vec!["sentinel_one".to_owned()],
+        }),
         integrations: Some(vec![Integration {
             id: uuid::Uuid::from_u128(0x4cfe_8442_664b_4915_acd4_b39c_d65c_4314),
             kind: "Okta".to_owned(),
@@ -128,6 +148,7 @@ pub(crate) fn unread() -> Snapshot {
         users: None,
         counting_since: None,
         behaviors: None,
+        drift: None,
         integrations: None,
         totals: EventTotals::default(),
         rejected_rows: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model import ACCOUNT, BEHAVIORS, CRITICAL, USERS, WARNING, Alert, dashboard
+from model import ACCOUNT, BEHAVIOR, BEHAVIORS, CRITICAL, USERS, WARNING, Alert, dashboard
 from promql import changed
 from recordings import (
     ACTIVE,
@@ -92,7 +92,7 @@ def risk_alerts(s: Settings) -> list[Alert]:
             application, device), block it, and warn the users. If a change that you made caused the events, correct the
             change or lower the behavior's level.
             """,
-            command=f"zt-risk-exporter users {ACCOUNT} --behavior '{{{{ $labels.behavior }}}}' --sort last-event",
+            command=f"zt-risk-exporter users {ACCOUNT} {BEHAVIOR} --sort last-event",
             dashboard=BEHAVIORS,
             fires_when=f"""
             {s.campaign_users} users have their first event of a behavior within {s.campaign_window}, and the behavior
@@ -198,6 +198,23 @@ def settings_alerts(s: Settings) -> list[Alert]:
             fires_when=f"the level of a behavior changed within the last {s.change_window}",
         ),
         Alert(
+            name="ZeroTrustBehaviorDrifted",
+            severity=WARNING,
+            # One alert for a behavior, in however many settings it differs.
+            expr="max by (job, account, behavior) (cloudflare_zt_risk_behavior_drifted) == 1",
+            for_duration=str(s.drift_for),
+            summary="The behavior {{ $labels.behavior }} of {{ $labels.account }} differs from the baseline.",
+            description="""
+            The settings of {{ $labels.behavior }} in {{ $labels.account }} are not those that the baseline declares, or
+            the behavior no longer exists. Cloudflare's audit log says who changed it: ask that person. If the change
+            was intended, change the baseline. If not, zt-risk-exporter behaviors apply restores the declared settings.
+            The command shows each difference.
+            """,
+            command=f"zt-risk-exporter behaviors diff {ACCOUNT}",
+            dashboard=BEHAVIORS,
+            fires_when=f"a behavior differs from `behaviors.baseline` for {s.drift_for}, or no longer exists",
+        ),
+        Alert(
             name="ZeroTrustBehaviorSilent",
             severity=WARNING,
             expr=f"""
@@ -215,7 +232,7 @@ def settings_alerts(s: Settings) -> list[Alert]:
             {s.silent_events} or more in the {s.silent_usual} before. Check the source of its events: the device client,
             the DLP profile, the Gateway policy, or the integration with the endpoint protection.
             """,
-            command=f"zt-risk-exporter users {ACCOUNT} --behavior '{{{{ $labels.behavior }}}}' --sort last-event",
+            command=f"zt-risk-exporter users {ACCOUNT} {BEHAVIOR} --sort last-event",
             dashboard=BEHAVIORS,
             fires_when=f"""
             an enabled behavior has no event for {s.silent_window}, after {s.silent_events} or more in the

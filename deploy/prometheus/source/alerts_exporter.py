@@ -331,6 +331,26 @@ def state_alerts(s: Settings) -> list[Alert]:
             fires_when="the exporter could not use a changed configuration, token or key",
         ),
         Alert(
+            name="ZtRiskExporterBaselineUnreadable",
+            severity=WARNING,
+            # Accounts usually share one file, so one alert says how many of them it concerns.
+            expr="count by (job, instance) (zt_risk_exporter_baseline_readable == 0)",
+            for_duration=str(s.baseline_for),
+            summary="""
+            The exporter {{ $labels.instance }} cannot use the baseline of {{ printf "%.0f" $value }} of its accounts.
+            """,
+            description="""
+            When the exporter {{ $labels.instance }} last read its configuration, the baseline of
+            {{ printf "%.0f" $value }} of its accounts could not be read or had mistakes. Their behaviors are compared
+            with the baseline that was read before, or with none since the start, so no missing alert about a drift is
+            good news. The log and the live page name the file and the first mistake; the command finds all of them.
+            Correct the file and reload the configuration.
+            """,
+            command="zt-risk-exporter check --offline",
+            dashboard=EXPORTER_INSTANCE,
+            fires_when="the file in `behaviors.baseline` or `accounts[].behaviors_baseline` cannot be used",
+        ),
+        Alert(
             name="ZtRiskExporterTokenFiles",
             severity=WARNING,
             # All shards look at the same directory.
@@ -368,8 +388,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             summary="The accounts of {{ $labels.token_file }} cannot be found.",
             description="""
             The exporter {{ $labels.instance }} cannot list the accounts of the token {{ $labels.token_file }}. Accounts
-            that were found before are watched on, and new ones are not found. The log, the live page and the command say
-            why. Correct the token or its permissions at Cloudflare.
+            that were found before are watched on, and new ones are not found. The log, the live page and the command
+            say why. Correct the token or its permissions at Cloudflare.
             """,
             command="zt-risk-exporter check",
             dashboard=EXPORTER_INSTANCE,

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 CRITICAL = "critical"  # notifies the person on call at any hour
 WARNING = "warning"  # somebody looks at it within the working day
 
-# For the commands of an alert. In Bourne shells nothing between these quotes has a meaning.
-ACCOUNT = "--account '{{ $labels.account }}'"
+
+def quoted(label: str) -> str:
+    """The label as one word of a command. Names come from outside, and a person pastes them into a Bourne shell."""
+    return f"""'{{{{ reReplaceAll "'" `'\\''` $labels.{label} }}}}'"""
+
+
+# For the commands of an alert.
+ACCOUNT = f"--account {quoted('account')}"
+BEHAVIOR = f"--behavior {quoted('behavior')}"
 # The log of the exporter as a service of the system. In Kubernetes it is that of the pod.
 LOG = "journalctl --unit zt-risk-exporter --since -1h"
 

@@ -147,6 +147,9 @@ class Settings:
     # Two polls of the settings, 5 minutes apart. A mistake that is undone at once does not fire.
     change_for: Duration = minutes(10)
 
+    # BehaviorDrifted. Two polls of the settings: somebody who changes them by hand may put them back.
+    drift_for: Duration = minutes(10)
+
     # BehaviorSilent. A weekend and one more day.
     silent_window: Duration = days(3)
     # The week before the window. 20 events in it are nearly three a day; at that rate, three days without an event
@@ -224,6 +227,8 @@ class Settings:
     # ReloadFailed and TokenFiles: long enough to correct a typing error. The exporter itself waits for several looks at
     # a token file.
     reload_for: Duration = minutes(5)
+    # BaselineUnreadable: long enough to correct a typing error.
+    baseline_for: Duration = minutes(5)
     # DiscoveryFailing: the list is tried again every minute after a failure.
     discovery_window: Duration = minutes(15)
     discovery_for: Duration = minutes(5)

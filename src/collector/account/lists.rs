@@ -140,6 +140,7 @@ impl Account {
     pub fn behaviors_read(&mut self, found: Listing<Behavior>, now: Instant, local_date: Timestamp) {
         let Listing { rows: mut behaviors, rejected, odd } = found;
         self.reject(Resource::Behaviors, rejected.into());
+        self.unreadable_behaviors = rejected;
         self.add_unexpected(Resource::Behaviors, &odd);
         behaviors.sort_by(|a, b| a.id.cmp(&b.id));
         keep_settings(&mut behaviors, self.behaviors.as_deref().unwrap_or_default());

@@ -3,7 +3,7 @@
 use super::Account;
 use crate::clock::Instant;
 use crate::collector::roster::Overview;
-use crate::model::{Behavior, BehaviorStatus, EventTotals, Resource, Snapshot, UserSeries, Users};
+use crate::model::{Behavior, BehaviorStatus, Drift, EventTotals, Resource, Snapshot, UserSeries, Users};
 
 impl Account {
     /// An immutable copy of what is published.
@@ -16,6 +16,7 @@ impl Account {
             users: self.overview.as_ref().map(|overview| self.users(overview)),
             counting_since: self.published.since.map(|since| self.clocks.until_now(since)),
             behaviors: self.behaviors.as_ref().map(|behaviors| self.behavior_statuses(behaviors)),
+            drift: self.drift(),
             integrations: self.integrations.clone(),
             totals: EventTotals {
                 started: self.published.since.is_some() && self.labels.are_settled(),
@@ -63,6 +64,11 @@ impl Account {
             oldest_pending: self.queue.oldest().map(|since| clocks.until_now(since)),
             departures_skipped: self.departures_skipped,
         }
+    }
+
+    fn drift(&self) -> Option<Drift> {
+        let (baseline, behaviors) = (self.baseline.as_ref()?, self.behaviors.as_ref()?);
+        Some(baseline.drift(behaviors, self.unreadable_behaviors))
     }
 
     fn behavior_statuses(&self, behaviors: &[Behavior]) -> Vec<BehaviorStatus> {

@@ -36,6 +36,7 @@ fn settings(alias: &str) -> Settings {
         budget: 12,
         user_limit: 100,
         user_label: UserLabel::Id,
+        baseline: None,
         secret: [1; 16],
         seed: 1,
     }

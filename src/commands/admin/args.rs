@@ -59,8 +59,8 @@ pub(crate) struct Users {
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     #[arg(add = ArgValueCandidates::new(behaviors))]
     pub(super) behavior: Option<String>,
-    /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, yesterday, a date
-    /// such as 2026-11-20 (UTC), an RFC 3339 time, or seconds since 1970
+    /// Only users whose last event is not older than this: a duration before now such as 90m or 30d, today, yesterday,
+    /// a date such as 2026-11-20 (UTC), an RFC 3339 time, or seconds since 1970
     #[arg(long, value_name = "WHEN")]
     pub(super) since: Option<TimeArg>,
     /// The order of the users
@@ -111,7 +111,7 @@ pub(crate) struct Reset {
     pub(super) accounts: Accounts,
 }
 
-/// List, change and compare the behaviors that make a user risky; the default is list
+/// List, change, export and compare the behaviors that make a user risky; the default is list
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Behaviors {
@@ -127,9 +127,11 @@ pub(crate) enum BehaviorsAction {
     List(Common),
     /// Change one behavior, after confirmation
     Set(SetBehavior),
-    /// Compare the behaviors with a baseline file; exit code 3 if they differ
+    /// Write a baseline with the current settings to standard output
+    Export(Export),
+    /// Compare the behaviors with a baseline; exit code 3 if they differ
     Diff(Baseline),
-    /// Change the behaviors to match a baseline file, after confirmation
+    /// Change the behaviors to match a baseline, after confirmation
     Apply(ApplyBaseline),
 }
 
@@ -154,11 +156,30 @@ pub(crate) struct SetBehavior {
     pub(super) common: Common,
 }
 
+/// The arguments of a command whose result has one format.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Export {
+    /// The account, by alias or id; required if several are configured
+    #[arg(long, value_name = "ALIAS", add = ArgValueCandidates::new(accounts))]
+    account: Option<String>,
+    #[command(flatten)]
+    file: FileFlags,
+}
+
+/// What all these commands say: the account, which may be all of them, the format, and the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Selection<'a> {
+    pub(super) account: Option<&'a str>,
+    pub(super) output: Output,
+    file: &'a FileFlags,
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Baseline {
-    /// The baseline (YAML), with lines such as imp_travel: { enabled: true, risk_level: high }
+    /// The baseline: lines such as imp_travel: { enabled: true, risk_level: high }, or what list --output json writes
+    /// [default: the account's behaviors.baseline]
     #[arg(value_name = "FILE")]
-    pub(super) file: PathBuf,
+    pub(super) file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -256,30 +277,34 @@ pub(crate) struct UpdateIntegration {
 }
 
 impl Common {
-    /// The account that is named, and the other flags.
-    pub(super) fn flags(&self) -> (Option<&str>, &Shared) {
-        (self.account.as_deref(), &self.shared)
+    pub(super) fn selection(&self) -> Selection<'_> {
+        self.shared.selecting(self.account.as_deref())
     }
 }
 
 impl Accounts {
-    /// The account that is named, which may be all of them, and the other flags.
-    pub(super) fn flags(&self) -> (Option<&str>, &Shared) {
-        (self.account.as_deref(), &self.shared)
+    pub(super) fn selection(&self) -> Selection<'_> {
+        self.shared.selecting(self.account.as_deref())
     }
 }
 
 impl Shared {
+    fn selecting<'a>(&'a self, account: Option<&'a str>) -> Selection<'a> {
+        Selection { account, output: self.output, file: &self.file }
+    }
+}
+
+impl Selection<'_> {
     /// The flags for the configuration, with all of its accounts: shards only divide the work of exporters.
     pub(super) fn flags(&self) -> Flags {
         Flags {
             shard_index: Some("0".to_owned()),
             shard_total: Some("1".to_owned()),
-            ..Flags::from(&self.file)
+            ..Flags::from(self.file)
         }
     }
 
-    /// The flags that choose the account and the configuration, for a command to paste.
+    /// The flags that choose the `account` and the configuration, for a command to paste.
     pub(super) fn repeated(&self, account: Option<&str>) -> String {
         let account = account.into_iter().map(|alias| format!(" --account {}", quoted(alias)));
         let file = self.file.config_file.iter();
@@ -289,13 +314,16 @@ impl Shared {
 }
 
 impl Behaviors {
-    pub(super) fn common(&self) -> &Common {
+    pub(super) fn selection(&self) -> Selection<'_> {
         match &self.action {
-            None => &self.list,
-            Some(BehaviorsAction::List(common)) => common,
-            Some(BehaviorsAction::Set(set)) => &set.common,
-            Some(BehaviorsAction::Diff(baseline)) => &baseline.common,
-            Some(BehaviorsAction::Apply(apply)) => &apply.baseline.common,
+            None => self.list.selection(),
+            Some(BehaviorsAction::List(common)) => common.selection(),
+            Some(BehaviorsAction::Set(set)) => set.common.selection(),
+            Some(BehaviorsAction::Export(Export { account, file })) => {
+                Selection { account: account.as_deref(), output: Output::Table, file }
+            }
+            Some(BehaviorsAction::Diff(baseline)) => baseline.common.selection(),
+            Some(BehaviorsAction::Apply(apply)) => apply.baseline.common.selection(),
         }
     }
 }

@@ -1,22 +1,21 @@
-//! A baseline: a file with the settings that behaviors should have, and how they differ from the current settings.
+//! Baselines: the differences of behaviors from the settings that they should have, and the file that `export` writes.
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_saphyr::Location;
+use serde::Serialize;
 
 use super::{Failure, listed};
 use crate::commands::input_file::read_text;
+use crate::commands::session::Session;
 use crate::commands::terminal::sheet::{Sheet, json};
 use crate::commands::terminal::table::{Cell, Column, Tone};
-use crate::model::{Behavior, BehaviorSetting, Level};
+use crate::commands::terminal::{counted, printable};
+use crate::config::{BaselineFile, Error, parse_baseline};
+use crate::model::{Baseline, Behavior, BehaviorSetting, CurrentSetting, DeclaredBehavior, Drift};
 
 /// Cloudflare has fewer than 20 behaviors, which take a few kilobytes.
 const LONGEST_MIB: u64 = 1;
-
-/// The settings of behaviors, by id.
-pub(super) type Settings = BTreeMap<String, BehaviorSetting>;
 
 /// A behavior whose setting differs from the wanted one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,82 +25,86 @@ pub(super) struct Difference {
     pub(super) wanted: BehaviorSetting,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    enabled: bool,
-    risk_level: Word,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Word {
-    Low,
-    Medium,
-    High,
-}
-
-impl From<Entry> for BehaviorSetting {
-    fn from(entry: Entry) -> Self {
-        let level = match entry.risk_level {
-            Word::Low => Level::Low,
-            Word::Medium => Level::Medium,
-            Word::High => Level::High,
-        };
-        Self { enabled: entry.enabled, level }
-    }
-}
-
-/// # Errors
-/// The file cannot be read, or is not a baseline.
-pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
-    let refuse =
-        |why: &dyn std::fmt::Display| Failure::Usage(format!("the baseline {}: {why}", path.display()));
-    let text = read_text(path, LONGEST_MIB).map_err(|error| refuse(&error))?;
-    let settings = parse(&text).map_err(|why| refuse(&why))?;
-    if settings.is_empty() {
-        return Err(refuse(&"it has no behaviors"));
-    }
-    Ok(settings)
-}
-
-fn parse(text: &str) -> Result<Settings, String> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    let entries: BTreeMap<String, Entry> =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| refusal(error.location()))?;
-    Ok(entries.into_iter().map(|(id, entry)| (id, entry.into())).collect())
-}
-
-/// What a baseline must be, and where it is not.
-fn refusal(location: Option<Location>) -> String {
-    let place =
-        location.map(|at| format!("line {}, column {}: ", at.line(), at.column())).unwrap_or_default();
-    format!(
-        "{place}this is not a behavior with its settings, such as imp_travel: {{ enabled: true, risk_level: high }}; \
-         enabled is true or false, risk_level is low, medium or high, and each behavior is listed once"
-    )
-}
-
-/// The behaviors whose settings differ from `wanted`.
+/// The baseline in `file`, or the one that is configured for the account, with its name for a sentence.
 ///
 /// # Errors
-/// `wanted` has the id of a behavior that does not exist, or of one that Cloudflare does not say of whether it is enabled.
-pub(super) fn differences(behaviors: &[Behavior], wanted: &Settings) -> Result<Vec<Difference>, Failure> {
-    let now = settings(behaviors);
-    let missing = |known: &dyn Fn(&str) -> bool| -> Vec<&str> {
-        wanted.keys().map(String::as_str).filter(|id| !known(id)).collect()
+/// There is none, it cannot be read, or it has mistakes.
+pub(super) fn read(session: &Session, file: Option<&Path>) -> Result<(Arc<Baseline>, String), Failure> {
+    let (path, declared) = match (file, session.baseline.as_deref()) {
+        (Some(path), _) => {
+            let refuse = |why| Failure::Usage(format!("the baseline {}: {why}", path.display()));
+            let text = read_text(path, LONGEST_MIB).map_err(refuse)?;
+            (path, parse_baseline(path, &text).map(Arc::new))
+        }
+        (None, Some(BaselineFile { path, declared })) => (path.as_path(), declared.clone()),
+        (None, None) => {
+            let text = "give a FILE: no baseline is configured for the account with behaviors.baseline";
+            return Err(Failure::Usage(text.to_owned()));
+        }
     };
-    let unknown = missing(&|id| behaviors.iter().any(|behavior| behavior.id == id));
-    if !unknown.is_empty() {
-        return Err(Failure::Usage(unknown_ids(&unknown, behaviors)));
+    let name = path.display().to_string();
+    let refuse = |error: Error| {
+        Failure::Usage(match error.count() {
+            1 => error.lines(),
+            count => format!("the baseline {name} has {}:\n{}", counted(count, "error"), error.lines()),
+        })
+    };
+    Ok((declared.map_err(refuse)?, name))
+}
+
+/// A baseline with the current settings, as YAML, and the ids of the behaviors whose settings it cannot have, because Cloudflare
+/// does not say them or says a level that is not documented.
+pub(super) fn exported<'a>(account: &str, behaviors: &'a [Behavior]) -> (String, Vec<&'a str>) {
+    let mut text = format!("# The settings of the behaviors of account {}.\n", printable(account));
+    let mut omitted = Vec::new();
+    for Behavior { id, name, enabled, level, .. } in behaviors {
+        match enabled {
+            Some(enabled) if level.is_known() => {
+                let level = level.as_str();
+                text += &format!(
+                    "# {}\n{}: {{ enabled: {enabled}, risk_level: {level} }}\n",
+                    printable(name),
+                    key(id)
+                );
+            }
+            _ => omitted.push(id.as_str()),
+        }
     }
-    let unreadable = missing(&|id| now.contains_key(id));
-    if !unreadable.is_empty() {
-        return Err(without_setting(&unreadable));
+    (text, omitted)
+}
+
+/// An id as a key of YAML: plain if that can only be read as this text.
+fn key(id: &str) -> String {
+    let is_plain = id.starts_with(|first: char| first.is_ascii_lowercase())
+        && id.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    // JSON is YAML.
+    if is_plain && id != "null" { id.to_owned() } else { serde_json::Value::from(id).to_string() }
+}
+
+/// The behaviors that differ.
+///
+/// # Errors
+/// A declared behavior does not exist, or Cloudflare does not say whether it is enabled. `behaviors` are those that exist.
+pub(super) fn differences(drift: &Drift, behaviors: &[Behavior]) -> Result<Vec<Difference>, Failure> {
+    let (mut unknown, mut unreadable, mut differing) = (Vec::new(), Vec::new(), Vec::new());
+    for behavior in &drift.declared {
+        let DeclaredBehavior { id, declared, current } = behavior;
+        match *current {
+            CurrentSetting::Missing | CurrentSetting::Unknown => unknown.push(id.as_str()),
+            CurrentSetting::Listed { enabled: None, .. } => unreadable.push(id.as_str()),
+            CurrentSetting::Listed { enabled: Some(enabled), level } => {
+                let now = BehaviorSetting { enabled, level };
+                if now != *declared {
+                    differing.push(Difference { id: id.clone(), now, wanted: *declared });
+                }
+            }
+        }
     }
-    let pairs = wanted.iter().filter_map(|(id, wanted)| Some((id, now.get(id)?, wanted)));
-    let differing = pairs.filter(|(_, now, wanted)| now != wanted);
-    Ok(differing.map(|(id, now, wanted)| Difference { id: id.clone(), now: *now, wanted: *wanted }).collect())
+    match (unknown.as_slice(), unreadable.as_slice()) {
+        ([], []) => Ok(differing),
+        ([], unreadable) => Err(without_setting(unreadable)),
+        (unknown, _) => Err(Failure::Usage(unknown_ids(unknown, behaviors))),
+    }
 }
 
 /// What is wrong with ids that no behavior has.
@@ -116,13 +119,10 @@ pub(super) fn without_setting(ids: &[&str]) -> Failure {
     Failure::Runtime(format!("cloudflare does not say whether {ids} is enabled; nothing was changed"))
 }
 
-/// The current settings of the behaviors, without those that Cloudflare does not say of whether they are enabled.
-pub(super) fn settings(behaviors: &[Behavior]) -> Settings {
-    let setting = |behavior: &Behavior| {
-        let enabled = behavior.enabled?;
-        Some((behavior.id.clone(), BehaviorSetting { enabled, level: behavior.level }))
-    };
-    behaviors.iter().filter_map(setting).collect()
+/// The current setting of a behavior; `None` if Cloudflare does not say whether it is enabled.
+pub(super) fn setting_of(behaviors: &[Behavior], id: &str) -> Option<BehaviorSetting> {
+    let behavior = behaviors.iter().find(|behavior| behavior.id == id)?;
+    Some(BehaviorSetting { enabled: behavior.enabled?, level: behavior.level })
 }
 
 impl Difference {
@@ -221,69 +221,62 @@ fn arrow(now: &str, wanted: &str) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Level;
 
-    fn setting(enabled: bool, level: Level) -> BehaviorSetting {
-        BehaviorSetting { enabled, level }
-    }
-
-    #[test]
-    fn a_baseline_is_read_strictly_and_a_refusal_names_the_place() {
-        let text = "imp_travel: { enabled: true, risk_level: high }\nhigh_dlp:\n  enabled: false\n  risk_level: low\n";
-        let wanted = [
-            ("high_dlp".to_owned(), setting(false, Level::Low)),
-            ("imp_travel".to_owned(), setting(true, Level::High)),
-        ];
-        assert_eq!(parse(text), Ok(Settings::from(wanted)));
-        for (text, place) in [
-            ("a: { enabled: true }", "line 1, column 6"),
-            ("a: { risk_level: low }", "line 1, column 6"),
-            ("a: { enabled: true, risk_level: severe }", "line 1, column 33"),
-            ("a: { enabled: true, risk_level: unknown }", "line 1, column 33"),
-            ("a: { enabled: maybe, risk_level: low }", "line 1, column 15"),
-            ("\na: { enabled: true, risk_level: low, level: low }", "line 2, column 38"),
-            (
-                "a: { enabled: true, risk_level: low }\na: { enabled: false, risk_level: low }",
-                "line 2, column 1",
-            ),
-            ("[a]", "line 1, column 1"),
-            ("a: [b", "line 1, column 4"),
-        ] {
-            let why = parse(text).unwrap_err();
-            let rule = ": this is not a behavior with its settings, such as imp_travel: { enabled: true, risk_level: high }; \
-                        enabled is true or false, risk_level is low, medium or high, and each behavior is listed once";
-            assert_eq!(why, format!("{place}{rule}"), "{text}");
-        }
+    fn behavior(id: &str, name: &str, enabled: Option<bool>, level: Level) -> Behavior {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        Behavior { id, name, description: String::new(), enabled, level }
     }
 
     #[test]
     fn only_what_differs_is_a_difference() {
-        let behavior = |id: &str, enabled, level| Behavior {
-            id: id.to_owned(),
-            name: String::new(),
-            description: String::new(),
-            enabled,
-            level,
-        };
         let now = [
-            behavior("a", Some(true), Level::Low),
-            behavior("b", Some(true), Level::Unknown),
-            behavior("c", Some(false), Level::High),
-            behavior("e", None, Level::High),
+            behavior("a", "", Some(true), Level::Low),
+            behavior("b", "", Some(true), Level::Unknown),
+            behavior("c", "", Some(false), Level::High),
+            behavior("e", "", None, Level::High),
         ];
-        let wanted = |id: &str, enabled, level| Settings::from([(id.to_owned(), setting(enabled, level))]);
-        for (wanted, text) in [
-            (wanted("a", true, Level::Low), None),
-            (wanted("a", false, Level::Low), Some("enabled true -> false")),
-            (wanted("b", true, Level::High), Some("risk_level unknown -> high")),
-            (wanted("c", true, Level::Low), Some("enabled false -> true, risk_level high -> low")),
+        let found = |id: &str, enabled, level| {
+            let wanted: Baseline =
+                [(id.to_owned(), BehaviorSetting { enabled, level })].into_iter().collect();
+            differences(&wanted.drift(&now, 0), &now)
+        };
+        for ((id, enabled, level), text) in [
+            (("a", true, Level::Low), None),
+            (("a", false, Level::Low), Some("enabled true -> false")),
+            (("b", true, Level::High), Some("risk_level unknown -> high")),
+            (("c", true, Level::Low), Some("enabled false -> true, risk_level high -> low")),
         ] {
-            let found = differences(&now, &wanted).unwrap();
+            let found = found(id, enabled, level).unwrap();
             assert_eq!(found.first().map(Difference::text).as_deref(), text);
         }
-        let refusal = differences(&now, &wanted("d", true, Level::Low)).unwrap_err();
+        let refusal = found("d", true, Level::Low).unwrap_err();
         assert_eq!(refusal, Failure::Usage("no such behavior: d; the behaviors are: a, b, c, e".to_owned()));
-        let refusal = differences(&now, &wanted("e", true, Level::Low)).unwrap_err();
+        let refusal = found("e", true, Level::Low).unwrap_err();
         let text = "cloudflare does not say whether e is enabled; nothing was changed";
         assert_eq!(refusal, Failure::Runtime(text.to_owned()));
+    }
+
+    #[test]
+    fn what_is_exported_is_a_baseline_from_which_nothing_differs() {
+        let all = [
+            behavior("imp_travel", "Impossible Travel", Some(true), Level::High),
+            behavior("null", "Odd\nname: { enabled: true }", Some(false), Level::Low),
+            behavior("true", "", Some(true), Level::Medium),
+            behavior("a: b #c", "", Some(true), Level::Low),
+            behavior("\"q\\", "\u{202e}", Some(true), Level::Low),
+            behavior("behaviors", "", Some(true), Level::Low),
+            behavior("silent", "", None, Level::Low),
+            behavior("odd", "", Some(true), Level::Unrecognized),
+        ];
+        let (text, omitted) = exported("acme", &all);
+        assert_eq!(omitted, ["silent", "odd"]);
+        let first = "# The settings of the behaviors of account acme.\n# Impossible Travel\n\
+                     imp_travel: { enabled: true, risk_level: high }\n";
+        assert!(text.starts_with(first), "{text}");
+        let baseline = parse_baseline(Path::new("b.yaml"), &text).unwrap();
+        let drift = baseline.drift(&all, 0);
+        assert_eq!((baseline.count(), drift.drifted().count()), (6, 0), "{text}");
+        assert_eq!(drift.undeclared, ["odd", "silent"]);
     }
 }

@@ -3,12 +3,10 @@
 //! Cloudflare accepts a change of some behaviors and leaves the others as they are, so only differences are sent. The
 //! behaviors are read again right before: if someone else changed them meanwhile, the command stops.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use super::args::{BehaviorsAction, SetBehavior};
-use super::baseline::{self, Difference, Settings, Stage};
+use super::args::{self, BehaviorsAction, SetBehavior};
+use super::baseline::{self, Difference, Stage};
 use super::change_log::{Actor, Change, Operation, Outcome, lacks_result, record_accepted, record_failed};
 use super::{Failure, Report, listed, unreadable};
 use crate::app::logging::Colour;
@@ -20,7 +18,7 @@ use crate::commands::terminal::interrupt::Interrupt;
 use crate::commands::terminal::sheet::{Output, Sheet, json};
 use crate::commands::terminal::table::{Cell, Column};
 use crate::commands::terminal::{counted, printable};
-use crate::model::{Behavior, BehaviorSetting, Level, Listing};
+use crate::model::{Baseline, Behavior, BehaviorSetting, Drift, Level, Listing};
 
 /// # Errors
 /// The behaviors cannot be read, an id does not exist, the change was not confirmed, or it was refused.
@@ -31,24 +29,34 @@ pub(super) async fn run(session: &Session, action: &BehaviorsAction) -> Result<R
             let remarks = unreadable(found.rejected, "behavior").into_iter().collect();
             Ok(Report::found(list(session, &found.rows)).remarking(remarks))
         }
+        BehaviorsAction::Export(_) => {
+            let found = read(session).await?;
+            let (text, omitted) = baseline::exported(&session.alias, &found.rows);
+            let omitted = (!omitted.is_empty()).then(|| {
+                let ids = listed(omitted.iter().copied());
+                format!("left out, because their settings are not known: {ids}")
+            });
+            let remarks = unreadable(found.rejected, "behavior").into_iter().chain(omitted).collect();
+            Ok(Report::text(text).remarking(remarks))
+        }
         BehaviorsAction::Set(set) => {
             let confirmation = set.consent.confirmation()?;
             let found = read(session).await?;
             let setting = setting(set, &found.rows)?;
-            let wanted = Settings::from([(set.id.clone(), setting)]);
-            let differences = baseline::differences(&found.rows, &wanted)?;
+            let wanted: Baseline = [(set.id.clone(), setting)].into_iter().collect();
+            let differences = baseline::differences(&drift(&wanted, &found), &found.rows)?;
             change(session, confirmation, set.common.shared.output, differences, &[]).await
         }
         BehaviorsAction::Diff(diff) => {
-            let (differences, undeclared) = compare(session, &diff.file).await?;
-            let differs = format!("{} from {}", differ(differences.len()), diff.file.display());
+            let Compared { differences, undeclared, name } = compare(session, diff).await?;
+            let differs = format!("{} from {}", differ(differences.len()), printable(&name));
             let failure = (!differences.is_empty()).then_some(Failure::Differs(differs));
             let sheet = baseline::sheet(&session.alias, &differences, &undeclared, Stage::Found);
             Ok(Report::found(sheet).remarking(remarks(&undeclared)).failing(failure))
         }
         BehaviorsAction::Apply(apply) => {
             let confirmation = apply.consent.confirmation()?;
-            let (differences, undeclared) = compare(session, &apply.baseline.file).await?;
+            let Compared { differences, undeclared, name: _ } = compare(session, &apply.baseline).await?;
             let output = apply.baseline.common.shared.output;
             change(session, confirmation, output, differences, &undeclared).await
         }
@@ -59,13 +67,28 @@ async fn read(session: &Session) -> Result<Listing<Behavior>, Failure> {
     session.client.behaviors().await.map_err(|error| Failure::request(&error))
 }
 
-/// The differences from a baseline, and the behaviors that it does not have.
-async fn compare(session: &Session, file: &Path) -> Result<(Vec<Difference>, Vec<String>), Failure> {
-    let wanted = baseline::read(file)?;
+/// The behaviors beside a baseline.
+struct Compared {
+    differences: Vec<Difference>,
+    /// The ids of the behaviors that the baseline does not have.
+    undeclared: Vec<String>,
+    /// The file.
+    name: String,
+}
+
+async fn compare(session: &Session, args: &args::Baseline) -> Result<Compared, Failure> {
+    let (wanted, name) = baseline::read(session, args.file.as_deref())?;
     let found = read(session).await?;
-    let differences = baseline::differences(&found.rows, &wanted)?;
-    let undeclared = found.rows.into_iter().map(|behavior| behavior.id).filter(|id| !wanted.contains_key(id));
-    Ok((differences, undeclared.collect()))
+    let drift = drift(&wanted, &found);
+    Ok(Compared {
+        differences: baseline::differences(&drift, &found.rows)?,
+        undeclared: drift.undeclared,
+        name,
+    })
+}
+
+fn drift(wanted: &Baseline, found: &Listing<Behavior>) -> Drift {
+    wanted.drift(&found.rows, found.rejected)
 }
 
 fn differ(number: usize) -> String {
@@ -114,10 +137,10 @@ async fn change(
     let width = confirm::width();
     let preview = sheet(Stage::Found).table(output.extent(width), Colour::Off, width);
     confirmation.confirm(preview, format!("Change {}?", counted(differences.len(), "behavior"))).await?;
-    let now = baseline::settings(&read(session).await?.rows);
-    if let Some(changed) =
-        differences.iter().find(|difference| now.get(&difference.id) != Some(&difference.now))
-    {
+    let now = read(session).await?.rows;
+    let is_as_before =
+        |difference: &&Difference| baseline::setting_of(&now, &difference.id) == Some(difference.now);
+    if let Some(changed) = differences.iter().find(|difference| !is_as_before(difference)) {
         let id = listed([changed.id.as_str()].into_iter());
         return Err(Failure::Runtime(format!(
             "nothing was changed: {id} was changed meanwhile; review it and try again"
@@ -170,16 +193,21 @@ async fn change(
 fn made(differences: &[Difference]) -> String {
     match differences {
         [only] => format!("the behavior {} was changed: {}", printable(&only.id), only.text()),
-        several => format!("{} were changed", counted(several.len(), "behavior")),
+        several => {
+            let change =
+                |difference: &Difference| format!("{} ({})", printable(&difference.id), difference.text());
+            let changes: Vec<_> = several.iter().map(change).collect();
+            format!("{} were changed: {}", counted(several.len(), "behavior"), changes.join(", "))
+        }
     }
 }
 
 /// The outcome of each change that Cloudflare accepted without showing the result, by reading the behaviors again.
 async fn settle(session: &Session, differences: &[Difference]) -> Vec<Outcome> {
-    let now = read(session).await.map(|found| baseline::settings(&found.rows)).unwrap_or_default();
-    let outcome = |difference: &Difference| match now.get(&difference.id) {
-        Some(now) if *now == difference.wanted => Outcome::Done,
-        Some(now) if *now == difference.now => Outcome::NotDone,
+    let now = read(session).await.map(|found| found.rows).unwrap_or_default();
+    let outcome = |difference: &Difference| match baseline::setting_of(&now, &difference.id) {
+        Some(now) if now == difference.wanted => Outcome::Done,
+        Some(now) if now == difference.now => Outcome::NotDone,
         Some(_) | None => Outcome::Unknown,
     };
     differences.iter().map(outcome).collect()

@@ -21,8 +21,8 @@ pub struct Backfill {
     /// The file to write, in OpenMetrics; the progress is saved in FILE.progress
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
-    /// The start: a duration before now such as 90m or 30d, yesterday, a date such as 2026-11-20 (UTC), an RFC 3339 time, or
-    /// seconds since 1970
+    /// The start: a duration before now such as 90m or 30d, today, yesterday, a date such as 2026-11-20 (UTC), an RFC
+    /// 3339 time, or seconds since 1970
     #[arg(long, value_name = "WHEN", default_value = "30d")]
     pub since: TimeArg,
     /// The end, ideally when the exporter began counting [default: now]

@@ -1,6 +1,7 @@
 //! The checks that need no request. Each is one function here and one entry in a list.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use reqwest::Url;
 
@@ -9,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::cloudflare::SetupError;
 use crate::cloudflare::surroundings::{self, Anchors, Judged};
 use crate::commands::terminal::counted;
-use crate::config::{Account, Error, Mistakes, Offline, Outline, TokensDir};
+use crate::config::{Account, BaselineFile, Error, Mistakes, Offline, Outline, TokensDir};
 use crate::model::token_files::TokenFiles;
 use crate::web::{Checked, Summary};
 
@@ -82,6 +83,26 @@ pub(super) fn token_files(files: &TokenFiles) -> Vec<Finding> {
 /// A web configuration that can be used.
 pub(super) fn web(summary: &Summary) -> Vec<Finding> {
     valid(Subject::WebConfiguration, "can be used".to_owned(), summary.warnings())
+}
+
+/// The baselines of behaviors. Mistakes are added to `mistakes`.
+pub(super) fn baselines(outline: &Outline, mistakes: &mut Mistakes) -> Vec<Finding> {
+    outline.baselines.iter().filter_map(|file| baseline(file, mistakes)).collect()
+}
+
+/// The same of those that are here.
+pub(super) fn baselines_offline(outline: &Outline, mistakes: &mut Mistakes) -> Vec<Finding> {
+    let found = |file: &Arc<BaselineFile>| match file.path.exists() {
+        true => baseline(file, mistakes),
+        false => left(Subject::Baseline, Some(&file.path)).pop(),
+    };
+    outline.baselines.iter().filter_map(found).collect()
+}
+
+fn baseline(file: &BaselineFile, mistakes: &mut Mistakes) -> Option<Finding> {
+    let declared = mistakes.note(file.declared.clone())?;
+    let text = format!("{}: {}", file.path.display(), counted(declared.count(), "behavior"));
+    Some(Finding::new(Subject::Baseline, Verdict::Passed, text))
 }
 
 /// A web configuration, if it is here, without keys and the CAs of clients.

@@ -71,6 +71,8 @@ pub(super) enum Subject {
     Credential,
     /// The file with the key for hashes.
     HashKey,
+    /// The file with the settings that behaviors should have.
+    Baseline,
     /// The state file.
     State,
     /// The proxy that the environment names.
@@ -91,6 +93,7 @@ impl Subject {
             Self::WebCertificate => "web_certificate",
             Self::Credential => "credential",
             Self::HashKey => "hash_key",
+            Self::Baseline => "baseline",
             Self::State => "state",
             Self::Proxy => "proxy",
             Self::TrustAnchors => "trust_anchors",
@@ -145,6 +148,7 @@ impl Finding {
             | Subject::WebCertificate
             | Subject::Credential
             | Subject::HashKey
+            | Subject::Baseline
             | Subject::State
             | Subject::Proxy
             | Subject::TrustAnchors => None,

@@ -5,8 +5,8 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// How far the lines after the first are indented.
 const INDENT: &str = "  ";
 
-/// Every line of `text` in lines of at most `width` columns; as it is without a width. Breaks are at spaces only, and not
-/// within backticks: an id, an address or a command that is broken cannot be copied.
+/// Every line of `text` in lines of at most `width` columns; as it is without a width, or if it fits. Breaks are at spaces
+/// only, and not within backticks: an id, an address or a command that is broken cannot be copied.
 pub(crate) fn wrapped(text: &str, width: Option<usize>) -> String {
     let Some(width) = width else { return text.to_owned() };
     text.lines().map(|line| lines(line, width, INDENT).join("\n")).collect::<Vec<_>>().join("\n")
@@ -14,6 +14,9 @@ pub(crate) fn wrapped(text: &str, width: Option<usize>) -> String {
 
 /// One line of text in lines of at most `width` columns, all but the first after `indent`.
 pub(super) fn lines(text: &str, width: usize, indent: &str) -> Vec<String> {
+    if text.width() <= width {
+        return vec![text.to_owned()];
+    }
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     for word in words(text) {
@@ -71,6 +74,7 @@ mod tests {
             ("a b c d e f", 5, "a b c\n  d e\n  f"),
             ("see `a b c` now", 8, "see\n  `a b c`\n  now"),
             ("a\nb c d", 3, "a\nb c\n  d"),
+            ("  a   b", 7, "  a   b"),
             ("über äöü", 8, "über äöü"),
             ("日本 日本", 9, "日本 日本"),
             ("日本 日本", 8, "日本\n  日本"),

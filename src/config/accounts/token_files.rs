@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{
     Account, AccountOrigin, DEFAULT_SHARE, DistinctCredentials, Identification, LONGEST_ALIAS, is_alias,
     is_id,
 };
+use crate::config::baseline::BaselineFile;
 use crate::config::directory::visible_names;
 use crate::config::error::Error;
 use crate::config::files::Files;
@@ -65,6 +67,7 @@ pub(crate) struct Unread {
     pub(crate) alias: String,
     /// Its file.
     pub(crate) path: PathBuf,
+    pub(crate) baseline: Option<Arc<BaselineFile>>,
 }
 
 /// A file with the name of an account.
@@ -85,6 +88,7 @@ pub(super) fn load(
     directory: PathBuf,
     listed: &[Account],
     known: &mut DistinctCredentials,
+    baseline: Option<&Arc<BaselineFile>>,
     secrets: Secrets,
 ) -> Result<FoundAccounts, Error> {
     let mut files = Files::of([&*directory]);
@@ -109,15 +113,15 @@ pub(super) fn load(
                 // They share one budget.
                 let budget_share = listed.iter().find(same).map_or(DEFAULT_SHARE, |other| other.budget_share);
                 let credentials = CredentialSource::TokenFile(path);
-                let origin = AccountOrigin::Configured;
-                accounts.push(Account { id, alias, credentials, credential, budget_share, origin });
+                let (baseline, origin) = (baseline.cloned(), AccountOrigin::Configured);
+                accounts.push(Account { id, alias, credentials, credential, budget_share, baseline, origin });
             }
             Err(error) => {
                 // One result for each file: that it has no token is the worse one.
                 problems.retain(|problem| problem.file != file);
                 let (result, reason) = (TokenFileResult::Unusable, error.to_string());
                 problems.push(TokenFileProblem { file, result, reason });
-                unread.push(Unread { id, alias, path });
+                unread.push(Unread { id, alias, path, baseline: baseline.cloned() });
             }
         }
     }

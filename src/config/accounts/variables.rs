@@ -1,7 +1,10 @@
 //! The single account that Cloudflare's own variables name.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 
+use super::super::baseline::BaselineFile;
 use super::super::error::{Error, Mistakes, Origin};
 use super::super::secret_files::{CredentialSource, Secrets, sendable};
 use super::super::sources::{CloudflareVariables, Setting};
@@ -13,6 +16,7 @@ pub(super) fn account(
     variables: &CloudflareVariables,
     document: Option<&Document>,
     secrets: Secrets,
+    baseline: Option<Arc<BaselineFile>>,
     mistakes: &mut Mistakes,
 ) -> Loaded {
     let mut warnings = Vec::new();
@@ -36,6 +40,7 @@ pub(super) fn account(
         credentials,
         credential: 0,
         budget_share: DEFAULT_SHARE,
+        baseline,
         origin: AccountOrigin::Configured,
     });
     let read = account.as_ref().and_then(|account| mistakes.note(account.credentials.read()));

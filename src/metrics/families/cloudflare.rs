@@ -225,6 +225,20 @@ families! {
         labels: ["account", "behavior", "name"],
     };
 
+    pub(crate) const BEHAVIOR_DRIFTED: Family<3> = Family {
+        name: "cloudflare_zt_risk_behavior_drifted",
+        kind: Kind::Gauge,
+        help: "1 if the behavior differs from the account's baseline in this setting, 0 if not. Only for behaviors that the baseline has.",
+        labels: ["account", "behavior", "setting"],
+    };
+
+    pub(crate) const BEHAVIORS_UNDECLARED: Family<1> = Family {
+        name: "cloudflare_zt_risk_behaviors_undeclared",
+        kind: Kind::Gauge,
+        help: "Behaviors that the account's baseline does not have.",
+        labels: ["account"],
+    };
+
     pub(crate) const INTEGRATION_ACTIVE: Family<3> = Family {
         name: "cloudflare_zt_risk_integration_active",
         kind: Kind::Gauge,

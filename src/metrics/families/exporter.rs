@@ -162,6 +162,13 @@ families! {
         labels: ["result"],
     };
 
+    pub(crate) const BASELINE_READABLE: Family<1> = Family {
+        name: "zt_risk_exporter_baseline_readable",
+        kind: Kind::Gauge,
+        help: "1 if the account's baseline of behaviors was usable when the configuration was last read, 0 if not; absent without one.",
+        labels: ["account"],
+    };
+
     pub(crate) const CONFIG_RELOADED: Family<0> = Family {
         name: "zt_risk_exporter_config_last_reload_successful",
         kind: Kind::Gauge,

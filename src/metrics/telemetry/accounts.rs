@@ -31,6 +31,19 @@ struct Account {
     poll_intervals: BTreeMap<Resource, Duration>,
     token_expiry: Option<Timestamp>,
     incidents: Incidents,
+    /// Whether the configuration that was read last names a baseline. An incident says that it cannot be used.
+    has_baseline: bool,
+}
+
+/// What became of an account's baseline when the configuration was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaselineState<'a> {
+    /// The account has none.
+    NotConfigured,
+    /// It can be used.
+    Readable,
+    /// It cannot be used; the text says why.
+    Unreadable(&'a str),
 }
 
 /// What the status document shows of an account's requests.
@@ -110,6 +123,19 @@ impl Accounts {
         self.change(id, |account| account.incidents.end(source, date));
     }
 
+    pub(super) fn baseline(&self, id: &str, state: BaselineState<'_>, date: Timestamp) {
+        const SOURCE: IncidentSource = IncidentSource::BaselineFile;
+        self.change(id, |account| {
+            account.has_baseline = state != BaselineState::NotConfigured;
+            match state {
+                BaselineState::NotConfigured | BaselineState::Readable => account.incidents.end(SOURCE, date),
+                BaselineState::Unreadable(why) => {
+                    account.incidents.record(SOURCE, IncidentCause::BaselineFile, why, date);
+                }
+            }
+        });
+    }
+
     pub(super) fn activity(&self, id: &str) -> Activity {
         let accounts = self.lock();
         let activity = |account: &Account| Activity {
@@ -160,6 +186,11 @@ impl Accounts {
                 out.put([&account.alias], expiry);
             }
         }
+        let mut out = writer.family(&f::BASELINE_READABLE);
+        for account in accounts.values().filter(|account| account.has_baseline) {
+            let is_readable = !account.incidents.is_ongoing(IncidentSource::BaselineFile);
+            out.put([&account.alias], u64::from(is_readable));
+        }
         let levels: Vec<(&str, limit::BudgetStatus)> =
             accounts.values().map(|account| (account.alias.as_str(), account.budget.status())).collect();
         let mut out = writer.family(&f::BUDGET_LIMIT);
@@ -201,6 +232,7 @@ impl Account {
             poll_intervals: BTreeMap::new(),
             token_expiry: None,
             incidents: Incidents::default(),
+            has_baseline: false,
         };
         account.with_requests_written()
     }

@@ -35,6 +35,8 @@ pub enum IncidentSource {
     Fields(Resource),
     /// The file with the account's credentials.
     CredentialFile,
+    /// The file with the settings that behaviors should have.
+    BaselineFile,
 }
 
 impl IncidentSource {
@@ -43,6 +45,7 @@ impl IncidentSource {
         match self {
             Self::Resource(resource) | Self::Fields(resource) => resource.as_str(),
             Self::CredentialFile => "credential_file",
+            Self::BaselineFile => "baseline_file",
         }
     }
 }
@@ -68,6 +71,8 @@ pub enum IncidentCause {
     UnexpectedFields,
     /// The credential file cannot be read, or has no usable credentials.
     CredentialFile,
+    /// The baseline of behaviors cannot be read, or has mistakes.
+    BaselineFile,
 }
 
 impl IncidentCause {
@@ -80,6 +85,7 @@ impl IncidentCause {
             Self::Partial => "partial",
             Self::UnexpectedFields => "unexpected_fields",
             Self::CredentialFile => "credential_file",
+            Self::BaselineFile => "baseline_file",
         }
     }
 }

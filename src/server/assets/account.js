@@ -20,6 +20,7 @@ export function account(status, seconds) {
     people(status),
     highRisk(status),
     facts(status),
+    drift(status),
     events(status, seconds),
     element("div", { class: "columns" }, freshness(status), integrations(status)),
     errors(status));
@@ -108,6 +109,37 @@ function facts({ users, events, budget, token_expiry: expiry }) {
   if (events?.counting_since) list.push(["Events counted since", `${clock(Date.parse(events.counting_since))} ${zone}`]);
   if (expiry) list.push(["The token expires", `${clock(Date.parse(expiry))} ${zone}`]);
   return list.length > 0 && element("dl", {}, list.map(([term, words]) => element("div", {}, element("dt", {}, term), element("dd", {}, words))));
+}
+
+/** How the behaviors differ from the baseline, if there is one, and the command that shows it. */
+function drift(status) {
+  if (status.drift === null) return null;
+  const { declared, drifted, undeclared } = status.drift;
+  const names = new Map((status.behaviors ?? []).map(({ behavior, name }) => [behavior, name]));
+  const others = undeclared.length > 0 && element("p", { class: "small" },
+    `${plural(undeclared.length, "behavior is", "behaviors are")} not in the baseline: ${undeclared.join(", ")}.`);
+  if (drifted.length === 0) {
+    return element("div", {},
+      element("p", {}, `No difference from the baseline, which has ${plural(declared, "behavior", "behaviors")}.`), others);
+  }
+  const diff = command(status, "behaviors", "diff");
+  return element("div", { class: "notice warn" },
+    element("p", {}, element("strong", {}, `${plural(drifted.length, "behavior differs", "behaviors differ")} from the baseline`)),
+    element("ul", {}, drifted.map((behavior) => element("li", {},
+      names.get(behavior.behavior) ?? behavior.behavior, ": ", differences(behavior)))),
+    others,
+    element("p", { class: "command" }, element("code", {}, diff), " ", copyButton("Copy", diff)));
+}
+
+/** The settings in which a behavior differs, in words. */
+function differences({ settings, enabled, risk_level: level, enabled_declared: wanted, risk_level_declared: declared }) {
+  const state = (value) => value ? "enabled" : "disabled";
+  const words = {
+    missing: "does not exist",
+    enabled: `is ${state(enabled)}, should be ${state(wanted)}`,
+    risk_level: `level is ${level}, should be ${declared}`,
+  };
+  return settings.map((setting) => words[setting] ?? setting).join("; ");
 }
 
 /** What to say of a behavior that is not known to be enabled. */

@@ -6,7 +6,7 @@ import { ago, element, number, plural } from "./draw.js";
 export const LEVELS = ["high", "medium", "low", "unknown"];
 export const RESOURCES = {
   summary: "List of users", user: "Events of single users", behaviors: "Behaviors", integrations: "Integrations",
-  credential_file: "Credential file",
+  credential_file: "Credential file", baseline_file: "Baseline of behaviors",
 };
 const CAUSES = {
   token: "token refused",
@@ -18,6 +18,7 @@ const CAUSES = {
   network: "Cloudflare unreachable",
   answer: "unexpected answer",
   user: "one user unreadable",
+  baseline_file: "baseline unusable",
 };
 
 /** The worst state has the highest rank. */

@@ -25,6 +25,10 @@ pub(super) const fn what_to_do(cause: IncidentCause) -> &'static str {
             "Check the path, the permissions and the content of the file. Until then the exporter uses the credentials \
              that it read last."
         }
+        IncidentCause::BaselineFile => {
+            "Correct the file and reload the configuration; check --offline finds all mistakes. Until then the exporter \
+             compares the behaviors with the baseline that it read last, if there is one."
+        }
         IncidentCause::Request(outcome) => match outcome {
             Outcome::Ok => "Nothing.",
             Outcome::Credentials => "Copy the token again, exactly as Cloudflare showed it.",

@@ -11,7 +11,7 @@ use super::query::View;
 use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::{Activity, BudgetLevel, DiscoveryStatus, Incident};
 use crate::model::token_files;
-use crate::model::{self, Level, PerLevel, Resource, Snapshot, UserSeries};
+use crate::model::{self, DriftSetting, Level, PerLevel, Resource, Snapshot, UserSeries};
 use crate::server::status::history::History;
 
 /// How many users at high risk are listed: as many as fit on a screen. The command `users` lists all.
@@ -97,6 +97,7 @@ struct HealthState {
 struct Settings<'a> {
     links: Links,
     behaviors: Option<Vec<Behavior<'a>>>,
+    drift: Option<Drift<'a>>,
     integrations: Option<Vec<Integration<'a>>>,
 }
 
@@ -186,6 +187,25 @@ struct Behavior<'a> {
     risk_level: &'static str,
 }
 
+/// How the behaviors differ from the account's baseline.
+#[derive(Serialize)]
+struct Drift<'a> {
+    declared: usize,
+    drifted: Vec<DriftedBehavior<'a>>,
+    undeclared: &'a [String],
+}
+
+/// A behavior that differs. `enabled` and `risk_level` are `None` if they are not known, or if the behavior does not exist.
+#[derive(Serialize)]
+struct DriftedBehavior<'a> {
+    behavior: &'a str,
+    settings: Vec<&'static str>,
+    enabled: Option<bool>,
+    enabled_declared: bool,
+    risk_level: Option<&'static str>,
+    risk_level_declared: &'static str,
+}
+
 #[derive(Serialize)]
 struct Integration<'a> {
     integration: String,
@@ -262,6 +282,7 @@ impl<'a> Account<'a> {
             users,
             counting_since,
             behaviors,
+            drift,
             integrations,
             totals,
             rejected_rows,
@@ -285,6 +306,7 @@ impl<'a> Account<'a> {
             settings: (view == View::Whole).then(|| Settings {
                 links: Links::new(grafana, account),
                 behaviors: behaviors.as_ref().map(|known| known.iter().map(Behavior::new).collect()),
+                drift: drift.as_ref().map(Drift::new),
                 integrations: integrations.as_ref().map(|known| known.iter().map(Integration::new).collect()),
             }),
             token_expiry: rfc3339(activity.token_expiry),
@@ -405,6 +427,33 @@ impl<'a> Behavior<'a> {
     fn new(behavior: &'a model::BehaviorStatus) -> Self {
         let model::BehaviorStatus { label, name, enabled, level } = behavior;
         Self { behavior: label, name, enabled: *enabled, risk_level: level.as_str() }
+    }
+}
+
+impl<'a> Drift<'a> {
+    fn new(drift: &'a model::Drift) -> Self {
+        Self {
+            declared: drift.declared.len(),
+            drifted: drift.drifted().map(DriftedBehavior::new).collect(),
+            undeclared: &drift.undeclared,
+        }
+    }
+}
+
+impl<'a> DriftedBehavior<'a> {
+    fn new(behavior: &'a model::DeclaredBehavior) -> Self {
+        let (enabled, level) = match behavior.current {
+            model::CurrentSetting::Listed { enabled, level } => (enabled, Some(level)),
+            model::CurrentSetting::Missing | model::CurrentSetting::Unknown => (None, None),
+        };
+        Self {
+            behavior: &behavior.id,
+            settings: behavior.drifted().map(DriftSetting::as_str).collect(),
+            enabled,
+            enabled_declared: behavior.declared.enabled,
+            risk_level: level.map(Level::as_str),
+            risk_level_declared: behavior.declared.level.as_str(),
+        }
     }
 }
 

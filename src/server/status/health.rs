@@ -40,6 +40,7 @@ pub(super) enum Cause {
     Network,
     Answer,
     User,
+    BaselineFile,
 }
 
 impl State {
@@ -65,6 +66,7 @@ impl Cause {
             Self::Network => "network",
             Self::Answer => "answer",
             Self::User => "user",
+            Self::BaselineFile => "baseline_file",
         }
     }
 }
@@ -73,6 +75,7 @@ impl From<IncidentCause> for Cause {
     fn from(cause: IncidentCause) -> Self {
         match cause {
             IncidentCause::CredentialFile => Self::CredentialFile,
+            IncidentCause::BaselineFile => Self::BaselineFile,
             IncidentCause::UserRefused | IncidentCause::UserNotFound => Self::User,
             IncidentCause::Partial | IncidentCause::UnexpectedFields => Self::Answer,
             IncidentCause::Request(outcome) => match outcome {
@@ -190,6 +193,13 @@ mod tests {
                 Some((Cause::CredentialFile, 3)),
             ),
             (
+                "a baseline cannot be used",
+                Some(true),
+                vec![incident(IncidentSource::BaselineFile, IncidentCause::BaselineFile, 4)],
+                State::Degraded,
+                Some((Cause::BaselineFile, 4)),
+            ),
+            (
                 "fields are not those of the list",
                 Some(false),
                 vec![
@@ -214,6 +224,7 @@ mod tests {
             (IncidentCause::Request(Outcome::Credentials), "token"),
             (REFUSED, "token"),
             (IncidentCause::CredentialFile, "credential_file"),
+            (IncidentCause::BaselineFile, "baseline_file"),
             (FORBIDDEN, "permission"),
             (IncidentCause::Request(Outcome::NotEntitled), "plan"),
             (IncidentCause::Request(Outcome::NotFound), "account"),

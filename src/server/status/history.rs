@@ -256,6 +256,7 @@ mod tests {
             },
             rejected_rows: BTreeMap::new(),
             unexpected_fields: BTreeMap::new(),
+            drift: None,
         }
     }
 

@@ -116,7 +116,7 @@ fn a_user_who_is_not_on_the_list_is_not_reset() {
 #[test]
 fn an_invalid_command_line_exits_with_2_and_sends_no_request() {
     let rig = Rig::new();
-    let table: [&[&str]; 22] = [
+    let table: [&[&str]; 21] = [
         &["users", ""],
         &["users", "--level", "severe"],
         &["users", "--limit", "0"],
@@ -129,7 +129,6 @@ fn an_invalid_command_line_exits_with_2_and_sends_no_request() {
         &["behaviors", "set", "imp_travel"],
         &["behaviors", "set", "imp_travel", "--enable", "--disable"],
         &["behaviors", "set", "imp_travel", "--level", "unknown"],
-        &["behaviors", "diff"],
         &["behaviors", "--output", "json", "list"],
         &["integrations", "get", "no-uuid"],
         &["integrations", "create"],

@@ -135,19 +135,98 @@ fn an_unknown_behavior_is_refused_with_the_known_ones() {
         (2, &["behaviors", "diff", unknown], known),
         (2, &["behaviors", "apply", unknown, "--yes"], known),
         (4, &["users", "--behavior", "nonsense"], known),
-        (2, &["behaviors", "diff", empty], "empty.yaml: it has no behaviors\n"),
+        (
+            2,
+            &["behaviors", "diff", empty],
+            "empty.yaml:1: the baseline has no behaviors, but must have from 1 to 256\n",
+        ),
         (
             2,
             &["behaviors", "diff", broken],
-            "broken.yaml: line 1, column 46: this is not a behavior with its settings",
+            "broken.yaml:1: high_dlp.level is not a known key; known keys: enabled, risk_level\n",
         ),
         (2, &["behaviors", "diff", "/none/such"], "the baseline /none/such: No such file or directory"),
+        (
+            2,
+            &["behaviors", "diff"],
+            "give a FILE: no baseline is configured for the account with behaviors.baseline\n",
+        ),
+        (2, &["behaviors", "apply", "--yes"], "give a FILE: no baseline is configured"),
     ] {
         let ended = rig.run(arguments);
         assert_eq!((ended.code, ended.out.as_str()), (Some(code), ""), "{arguments:?}");
         assert!(ended.err.contains(said), "{arguments:?}: {}", ended.err);
     }
     assert_eq!(rig.requests("PUT"), 0);
+}
+
+#[test]
+fn what_is_exported_or_listed_is_a_baseline_without_a_difference() {
+    let rig = Rig::new();
+    let exported = rig.run(&["behaviors", "export"]);
+    assert_eq!((exported.code, exported.err.as_str()), (Some(0), ""), "{exported:?}");
+    assert!(
+        exported.out.contains("\n# Impossible Travel\nimp_travel: { enabled: true, risk_level: high }\n"),
+        "{exported:?}"
+    );
+    let listed = rig.run(&["behaviors", "list", "--output", "json"]).out;
+    rig.run(&["behaviors", "set", "imp_travel", "--disable", "--yes"]);
+    let difference = "imp_travel  false -> true  high\n";
+    for (name, text) in [("exported.yaml", &exported.out), ("listed.json", &listed)] {
+        let file = rig.file(name, text);
+        let file = file.to_str().unwrap();
+        let differs = rig.run(&["behaviors", "diff", file]);
+        assert!(differs.code == Some(3) && differs.out.ends_with(difference), "{name}: {differs:?}");
+        let applied = rig.run(&["behaviors", "apply", file, "--yes"]);
+        let sentence = "zt-risk-exporter: done: the behavior imp_travel was changed: enabled false -> true; see it with \
+                        `zt-risk-exporter behaviors`";
+        assert_eq!((applied.code, applied.err.lines().last()), (Some(0), Some(sentence)), "{name}");
+        let same = rig.run(&["behaviors", "diff", file]);
+        let wanted = (Some(0), format!("account {ACCOUNT}\nnone\n"), String::new());
+        assert_eq!((same.code, same.out, same.err), wanted, "{name}");
+        rig.run(&["behaviors", "set", "imp_travel", "--disable", "--yes"]);
+    }
+}
+
+#[test]
+fn diff_and_apply_use_the_configured_baseline_and_say_what_was_done() {
+    let rig = Rig::new();
+    let text =
+        "imp_travel: { enabled: false, risk_level: low }\nhigh_dlp: { enabled: false, risk_level: medium }\n";
+    let baseline = rig.file("baseline.yaml", text);
+    rig.secret("token", "everything");
+    let config = rig.file(
+        "zt.yaml",
+        &format!(
+            "cloudflare: {{ base_url: \"{}\" }}\naccounts:\n\
+             - {{ id: {ACCOUNT}, alias: acme, token_file: token, behaviors_baseline: baseline.yaml }}\n",
+            rig.upstream()
+        ),
+    );
+    let config = config.to_str().unwrap();
+    let differs = rig.run(&["behaviors", "diff", "--config.file", config]);
+    let said = format!("zt-risk-exporter: 2 behaviors differ from {}\n", baseline.display());
+    assert!(differs.code == Some(3) && differs.err.ends_with(&said), "{differs:?}");
+    let applied = rig.run(&["behaviors", "apply", "--yes", "--config.file", config]);
+    let sentence = format!(
+        "zt-risk-exporter: done: 2 behaviors were changed: high_dlp (enabled true -> false), imp_travel (enabled true -> \
+         false, risk_level high -> low); see it with `zt-risk-exporter behaviors --config.file {config}`"
+    );
+    assert_eq!((applied.code, applied.err.lines().last()), (Some(0), Some(sentence.as_str())), "{applied:?}");
+    // A baseline that cannot be used does not keep other commands from working.
+    std::fs::write(&baseline, "imp_travel: { enabled: maybe }\nhigh_dlp: 1\n").unwrap();
+    assert_eq!(rig.run(&["behaviors", "list", "--config.file", config]).code, Some(0));
+    let refused = rig.run(&["behaviors", "diff", "--config.file", config]);
+    let path = baseline.display();
+    let wanted = format!(
+        "the baseline {path} has 3 errors:\n{path}:1: imp_travel has no risk_level\n\
+         {path}:1: imp_travel.enabled is \"maybe\", but must be true or false\n\
+         {path}:2: high_dlp is a single value, but must be a map of enabled and risk_level\n"
+    );
+    assert_eq!(refused.code, Some(2));
+    for line in wanted.lines() {
+        assert!(refused.err.contains(line), "{line}\n{}", refused.err);
+    }
 }
 
 fn behaviors(enabled: bool) -> String {

@@ -223,13 +223,15 @@ fn no_log_line_stands_in_a_dialogue_unless_a_flag_asks_for_the_log() {
 #[test]
 fn prose_is_wrapped_at_words_on_a_terminal_only() {
     let rig = Rig::new();
-    let (seen, code) = at_terminal(&rig, 40, Some("1"), || "", &["user", "nobody"]);
-    assert_eq!(code, 4, "{seen}");
-    assert!(seen.lines().count() > 1 && seen.lines().all(|line| line.chars().count() <= 40), "{seen}");
-    let whole = rig.run(&["user", "nobody"]).err;
-    assert_eq!(whole.lines().count(), 1, "{whole}");
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words(&seen), words(&whole));
+    for (arguments, wanted) in [(&["user", "nobody"][..], 4), (&["users", "--since", "tomorrow"], 2)] {
+        let (seen, code) = at_terminal(&rig, 40, Some("1"), || "", arguments);
+        assert_eq!(code, wanted, "{seen}");
+        assert!(seen.lines().count() > 1 && seen.lines().all(|line| line.chars().count() <= 40), "{seen}");
+        let whole = rig.run(arguments).err;
+        assert!(whole.lines().any(|line| line.len() > 40), "{whole}");
+        assert_eq!(words(&seen), words(&whole));
+    }
 }
 
 #[test]

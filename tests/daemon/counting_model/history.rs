@@ -80,6 +80,7 @@ impl History {
             budget: random.u32(20..300),
             user_limit: 3,
             user_label: UserLabel::Id,
+            baseline: None,
             secret: std::array::from_fn(|_| random.u8(..)),
             seed,
         };

@@ -67,6 +67,7 @@ impl Crowd {
             budget: BUDGET,
             user_limit: 100,
             user_label: UserLabel::Id,
+            baseline: None,
             secret: [5; 16],
             seed: 1,
         });

@@ -94,7 +94,7 @@ fn a_file_that_cannot_be_used_is_refused_within_a_second_and_not_changed() {
 
     clear();
     fs::remove_dir(path.parent().expect("a folder")).expect("it is empty");
-    refused(&api, &home, "a missing directory", "cannot use the state file");
+    refused(&api, &home, "a missing directory", "; its directory must exist");
 }
 
 #[test]

@@ -45,6 +45,10 @@ tokens:
   - { token: for-branch, permissions: [Zero Trust Read, 'Zero Trust: PII Read'], user: branch, expires_on: '2030-04-09T00:00:00Z' }
 ";
 
+/// The declared settings of two behaviors. Somebody changes one of them.
+const DECLARED: &str =
+    "high_dlp: { enabled: true, risk_level: medium }\nimp_travel: { enabled: true, risk_level: high }\n";
+
 /// The scrape interval on the simulated clock.
 const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -191,10 +195,14 @@ async fn a_history_for_the_dashboards() {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     write_token(&token, "for-branch");
+    let baseline = folder.path().join("baseline.yaml");
+    std::fs::write(&baseline, DECLARED).expect("a file can be written");
     let config = format!(
         "state: {{ path: state.redb }}\naccounts:\n- {{ id: {ACME}, alias: acme, token: for-acme }}\n\
-         - {{ id: {BRANCH}, alias: branch, token_file: {} }}\nusers: {{ limit: 30, identity: email }}",
-        token.display()
+         - {{ id: {BRANCH}, alias: branch, token_file: {} }}\nusers: {{ limit: 30, identity: email }}\n\
+         behaviors: {{ baseline: {} }}",
+        token.display(),
+        baseline.display()
     );
     let scenario = Scenario::from_yaml(WORLD).expect("a scenario");
     let setup = Setup { scenario, config: &config, speed: pace, tuning: Tuning::default() };

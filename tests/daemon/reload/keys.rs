@@ -17,6 +17,7 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("accounts.api_key", "t0", "t1", "the credential of account \"one\" changed"),
     ("accounts.api_key_file", "a", "b", "the credential of account \"one\" changed"),
     ("accounts.budget_share", "0.25", "0.5", "budget_share of account \"one\" changed from 0.25 to 0.5"),
+    ("accounts.behaviors_baseline", "base-a", "base-b", "the baseline of account \"one\" changed"),
     (
         "accounts_from.tokens_dir",
         "tokens-a",
@@ -35,6 +36,12 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
     ("intervals.behaviors", "1h", "2h", "intervals.behaviors is 2h, was 1h"),
     ("intervals.integrations", "1h", "2h", "intervals.integrations is 2h, was 1h"),
     ("intervals.audit", "1h", "2h", "intervals.audit is 2h, was 1h"),
+    (
+        "behaviors.baseline",
+        "base-a",
+        "base-b",
+        "the baseline of account \"one\" changed; behaviors.baseline is HOME/base-b, was HOME/base-a",
+    ),
     ("users.limit", "5", "6", "users.limit is 6, was 5"),
     ("users.identity", "id", "none", "users.identity is none, was id"),
     ("users.hash_key_file", "key-a", "key-b", ""),
@@ -129,6 +136,8 @@ fn a_reload_does_with_every_key_what_its_declaration_says() {
             ("b", "t1"),
             ("key-a", "0123456789abcdef"),
             ("key-b", "fedcba9876543210"),
+            ("base-a", "imp_travel: { enabled: true, risk_level: high }"),
+            ("base-b", "imp_travel: { enabled: true, risk_level: low }"),
             ("web-a", ""),
             ("web-b", ""),
         ] {

@@ -52,6 +52,8 @@ fn files_that_come_to_hold_the_same_token_share_its_budget() {
     let [first, second] = [limited(0, "first", "a"), limited(1, "second", "b")];
     configure(&world, &home, &[first, second]);
     let mut exporter = home.start();
+    // What happens before the first list is not counted.
+    exporter.until("both are read", |scrape| up("first")(scrape) && up("second")(scrape));
     world.events(0, 5);
     let has_spent = |scrape: &Scrape, alias| remaining(scrape, alias) <= Some(LIMIT - 4.0);
     exporter.until("both have sent requests", |scrape| {

@@ -11,11 +11,11 @@ use crate::program::{program, signal};
 
 const SUCCESSFUL: &str = "zt_risk_exporter_config_last_reload_successful";
 
-fn is_reloaded(value: f64) -> impl Fn(&Scrape) -> bool {
+pub(super) fn is_reloaded(value: f64) -> impl Fn(&Scrape) -> bool {
     move |scrape| scrape.get(SUCCESSFUL) == Some(value)
 }
 
-fn hang_up(exporter: &Exporter) {
+pub(super) fn hang_up(exporter: &Exporter) {
     signal(exporter.id(), "HUP");
 }
 

@@ -37,6 +37,10 @@ REJECTED: list[tuple[dict[str, Any], str]] = [
     (ONE | {"config": {"users": {"identity": "name"}}}, "value must be one of 'id', 'hash', 'email', 'none'"),
     (ONE | {"config": {"users": {"identity": "hash"}}}, "neither hashKeySecret nor hashKeyFile names the key"),
     (ONE | {"hashKeySecret": {"name": "hash"}}, "hashKeySecret is set, but config.users.identity is not hash"),
+    (
+        ONE | {"baseline": {"a": {}}, "config": {"behaviors": {"baseline": "/run/baseline"}}},
+        "both set: one baseline is enough",
+    ),
     (ONE | {"hashKeyFile": "/run/hash"}, "hashKeyFile is set, but config.users.identity is not hash"),
     (ONE | {"hashKeyFile": "/run/hash", "hashKeySecret": {"name": "hash"}}, "both set: one key is enough"),
     (ONE | {"config": {"web": {"listen_address": ":1"}}}, "additional properties 'listen_address' not allowed"),

@@ -25,6 +25,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "one account": ONE,
     "with the operator": ONE
     | {
+        "baseline": {"high_dlp": {"enabled": True, "risk_level": "medium"}},
         "podMonitor": {"enabled": True, "labels": {"release": "stack"}, "interval": "1m", "scrapeTimeout": "5s"},
         "prometheusRule": {
             "enabled": True,
@@ -64,12 +65,13 @@ VALUES: dict[str, dict[str, Any]] = {
             },
             {"id": "1" * 32, "alias": "second", "budgetShare": 0.5, "tokenSecret": {"name": "first", "key": "a"}},
             {"id": "2" * 32, "email": "ops@example.com", "apiKeySecret": {"name": "third", "key": "k"}},
-            {"id": "3" * 32},
+            {"id": "3" * 32, "baseline": {"imp_travel": {"enabled": True, "risk_level": "high"}}},
         ],
         "hashKeySecret": {"name": "hash", "key": "key"},
         "config": {
             "cloudflare": {"base_url": "https://api.cloudflare.com/client/v4"},
             "intervals": {"summary": "1m", "behaviors": "10m", "integrations": "1h30m", "audit": "1d"},
+            "behaviors": {"baseline": "/etc/zt-risk-exporter-baselines/all.yaml"},
             "users": {"limit": 100000, "identity": "hash"},
             "state": {"cache_mib": 64},
             "web": {"page": False, "enable_lifecycle": True},

@@ -10,6 +10,7 @@ import chart
 import chart_rules
 import manifests
 import origins
+import other_charts
 import page
 import readme
 import scraping
@@ -21,6 +22,7 @@ CHECKS = [
     *chart.CHECKS,
     *chart_rules.CHECKS,
     *origins.CHECKS,
+    *other_charts.CHECKS,
     *page.CHECKS,
     *scraping.CHECKS,
     *shards.CHECKS,

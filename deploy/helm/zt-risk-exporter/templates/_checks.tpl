@@ -19,6 +19,9 @@
 {{- fail (printf "the account %s has %s, but no email" .id (first $given)) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.baseline (default dict .Values.config.behaviors).baseline }}
+{{- fail "baseline and config.behaviors.baseline are both set: one baseline is enough" }}
+{{- end }}
 {{- include "zt-risk-exporter.identityChecks" . }}
 {{- include "zt-risk-exporter.globalChecks" . }}
 {{- include "zt-risk-exporter.shardChecks" . }}

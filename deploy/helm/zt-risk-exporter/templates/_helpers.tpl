@@ -138,12 +138,16 @@ the values, the file in the values, the default key.
 {{- $account := dict "id" .id }}
 {{- with .alias }}{{ $_ := set $account "alias" . }}{{ end }}
 {{- with .budgetShare }}{{ $_ := set $account "budget_share" . }}{{ end }}
+{{- if .baseline }}{{ $_ := set $account "behaviors_baseline" (printf "baseline-%s.yaml" .id) }}{{ end }}
 {{- $secret := include "zt-risk-exporter.accountSecret" (list $ .) | fromJson }}
 {{- with .email }}{{ $_ := set $account "email" . }}{{ end }}
 {{- $_ := set $account (ternary "api_key_file" "token_file" (hasKey $account "email")) $secret.file }}
 {{- $accounts = append $accounts $account }}
 {{- end }}
 {{- $_ := set $config "accounts" $accounts }}
+{{- if .Values.baseline }}
+{{- $_ := set $config "behaviors" (dict "baseline" "baseline.yaml") }}
+{{- end }}
 {{- if or .Values.tokensSecret .Values.tokensDir }}
 {{- $directory := default (printf "/run/secrets/%s" .Values.tokensSecret) .Values.tokensDir }}
 {{- $_ := set $config "accounts_from" (dict "tokens_dir" $directory) }}
@@ -170,7 +174,7 @@ the values, the file in the values, the default key.
 
 {{/* The part of the configuration file that the exporter does not reload. */}}
 {{- define "zt-risk-exporter.fixedConfig" -}}
-{{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "accounts_from" "discovery" "intervals" }}
+{{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "accounts_from" "behaviors" "discovery" "intervals" }}
 {{- $_ := set $config "users" (pick (default dict $config.users) "hash_key_file") }}
 {{- $_ := set $config "log" (pick (default dict $config.log) "format") }}
 {{- toYaml $config }}

@@ -116,6 +116,7 @@ fn settings() -> Settings {
         budget: 300,
         user_limit: 1,
         user_label: UserLabel::Id,
+        baseline: None,
         secret: [1; 16],
         seed: 1,
     }
