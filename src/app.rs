@@ -10,6 +10,7 @@ mod config_changes;
 mod demo;
 mod demo_screen;
 pub(crate) mod demo_state;
+mod discoveries;
 pub(crate) mod liveness;
 pub(crate) mod logging;
 pub(crate) mod paste;

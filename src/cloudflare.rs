@@ -6,6 +6,7 @@
 //! addresses are skipped unless [`Pii::Keep`] asks for them. Where Cloudflare's documentation is silent, a comment
 //! beside the code says what was assumed.
 
+mod account_list;
 mod base_url;
 mod connect_error;
 mod credentials;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+pub use account_list::{AccountsClient, ListedAccount};
 pub use base_url::BASE_URL;
 pub use credentials::Credentials;
 pub use decode::{Bounds, Pii};

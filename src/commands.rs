@@ -14,6 +14,7 @@ mod completions;
 mod demo;
 mod each_account;
 mod feed;
+mod found_accounts;
 mod healthcheck;
 mod input_file;
 mod man;

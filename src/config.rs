@@ -12,10 +12,13 @@ mod baseline;
 mod canonical;
 mod declared;
 mod directory;
+mod discovery;
+mod entry;
 mod error;
 mod feed;
 mod files;
 mod flags;
+mod found;
 pub(crate) mod keys;
 mod naming;
 pub(crate) mod parse;
@@ -31,7 +34,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,12 +47,14 @@ pub(crate) use background::{BackgroundRead, read_within};
 pub(crate) use baseline::BaselineFile;
 pub(crate) use baseline::parse as parse_baseline;
 pub(crate) use declared::{Offline, Outline, Outlined};
+pub(crate) use discovery::{Discovery, FoundAlias};
 pub use error::Error;
 pub(crate) use error::{Mistake, Mistakes, shown_key};
 pub use feed::Feed;
 pub(crate) use files::Files;
 pub(crate) use flags::{FileFlags, LogFlags};
 pub use flags::{Flags, WebFlags};
+pub(crate) use found::{FoundAccount, FoundList};
 pub(crate) use regular_file::read_regular_file;
 pub(crate) use reread::{ConfigSource, SettingChange, SettingTexts};
 pub use secret_files::CredentialSource;
@@ -80,6 +85,9 @@ pub(crate) const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=D
 pub(crate) const AUDIT_INTERVAL: RangeInclusive<Duration> =
     Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
 
+/// Accounts come and go rarely, and a list of hundreds takes several requests.
+const DISCOVERY_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(86_400);
+
 /// How long a command waits for the files when it starts. A network file system may have to be mounted first.
 pub(crate) const LOAD_WAIT: Duration = Duration::from_secs(10);
 
@@ -101,6 +109,10 @@ pub struct Config {
     pub(crate) token_files: Option<Arc<TokenFiles>>,
     /// Accounts of all shards whose token files cannot be used.
     pub(crate) unread: Vec<Unread>,
+    /// The tokens whose accounts are found at Cloudflare.
+    pub discovery: Vec<Discovery>,
+    /// What the accounts of all shards are called that are not found at Cloudflare, by id.
+    pub(crate) named: Arc<BTreeMap<String, String>>,
     /// The shard.
     pub shard: Shard,
     /// The address of the API: https, or http on loopback. It has no trailing slash, unless the path is empty.
@@ -145,6 +157,17 @@ pub struct Account {
     pub budget_share: f64,
     /// The settings that its behaviors should have, if a file declares them.
     pub baseline: Option<Arc<BaselineFile>>,
+    /// Where it comes from.
+    pub origin: AccountOrigin,
+}
+
+/// Where an account comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountOrigin {
+    /// It is listed, or has a token file of its own.
+    Configured,
+    /// It was found at Cloudflare.
+    Discovered,
 }
 
 /// How users appear in the metrics.
@@ -306,7 +329,7 @@ impl Config {
             let declared = Declared::from_layers(&layers, Secrets::Read, &mut mistakes);
             let Declared { local, base_url, limit, naming, feed, .. } = declared;
             let Declared { shard, accounts, credentials, baselines, unread, .. } = declared;
-            let Declared { tokens_dir, token_files, mut warnings, .. } = declared;
+            let Declared { tokens_dir, token_files, discovery, mut warnings, .. } = declared;
             let mut files = layers.files.clone();
             outline.baselines = baselines.all();
             files.append(baselines.files);
@@ -321,8 +344,13 @@ impl Config {
                 (Some(_), None) => None,
             });
             let Local { intervals, state, web, log, auto_reload } = local?;
+            let named = Arc::new(names(&accounts, &unread));
+            let known = credentials.as_deref().unwrap_or_default();
+            let discovery = discovery.into_iter().map(|one| one.grouped(&accounts, known)).collect();
             let (accounts, others) = shard?.divide(accounts);
             Some(Self {
+                named,
+                discovery,
                 accounts,
                 others,
                 token_files: tokens_dir.listed().map(Arc::new),
@@ -365,9 +393,25 @@ impl Config {
     pub(crate) fn with_credentials(&self, renewed: &BTreeMap<String, Credentials>) -> Self {
         let mut new = self.clone();
         let mut distinct: Vec<Credentials> = Vec::new();
+        // Accounts with the same token file have the same token.
+        let is_renewed = |account: &&Account| renewed.contains_key(&account.id);
+        let token_files = self.accounts.iter().filter(is_renewed).filter_map(|account| {
+            let CredentialSource::TokenFile(path) = &account.credentials else { return None };
+            Some((path.as_path(), renewed.get(&account.id)?))
+        });
+        let token_files: BTreeMap<&Path, &Credentials> = token_files.collect();
+        for discovery in &mut new.discovery {
+            if let Some(token) = token_files.get(discovery.token_file.as_path()) {
+                discovery.credential = Some((*token).clone());
+            }
+        }
         for account in new.accounts.iter_mut().chain(&mut new.others) {
             let before = || self.credentials.get(account.credential).expect("every account has a credential");
-            let own = renewed.get(&account.id).unwrap_or_else(before);
+            let of_file = || match &account.credentials {
+                CredentialSource::TokenFile(path) => token_files.get(path.as_path()).copied(),
+                _ => None,
+            };
+            let own = renewed.get(&account.id).or_else(of_file).unwrap_or_else(before);
             account.credential = distinct.iter().position(|known| known == own).unwrap_or_else(|| {
                 distinct.push(own.clone());
                 distinct.len() - 1
@@ -381,6 +425,12 @@ impl Config {
         let same = self.accounts.iter().filter(|other| other.credential == account.credential).count();
         u32::try_from(same).unwrap_or(u32::MAX)
     }
+}
+
+/// The ids of these accounts, with their aliases.
+fn names(accounts: &[Account], unread: &[Unread]) -> BTreeMap<String, String> {
+    let unread = unread.iter().map(|account| (account.id.clone(), account.alias.clone()));
+    accounts.iter().map(|account| (account.id.clone(), account.alias.clone())).chain(unread).collect()
 }
 
 /// The account with this alias or id.
@@ -497,11 +547,16 @@ mod tests {
 
     #[test]
     fn the_example_loads_and_what_it_comments_out_are_the_defaults() {
+        let mut section = "";
         let uncommented: Vec<String> = EXAMPLE
             .lines()
-            .map(|line| match commented_out(line) {
-                Some(_) => line.replacen('#', "", 1),
-                None => line.to_owned(),
+            .map(|line| {
+                section = line.strip_suffix(':').filter(|name| !name.contains([' ', '#'])).unwrap_or(section);
+                match commented_out(line) {
+                    // An entry of this list needs a token, which the example does not have.
+                    Some(_) if section != "discovery" => line.replacen('#', "", 1),
+                    _ => line.to_owned(),
+                }
             })
             .collect();
         assert_eq!(load(&uncommented.join("\n")), load(EXAMPLE));

@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn every_variant_is_in_all_at_its_index_under_its_saved_name() {
         assert_eq!(variants::<Resource>(), Resource::ALL.map(Resource::as_str));
-        assert_eq!(Resource::ALL.map(Resource::index), [0, 1, 2, 3, 4]);
+        assert_eq!(Resource::ALL.map(Resource::index), [0, 1, 2, 3, 4, 5]);
         assert_eq!(variants::<Level>(), ["unknown", "low", "medium", "high", "unrecognized"]);
         assert!(variants::<Level>().starts_with(&Level::ALL.map(Level::as_str).map(str::to_owned)));
         assert_eq!(Level::ALL.map(Level::index), [0, 1, 2, 3]);

@@ -23,6 +23,7 @@
 //! - A PUT of an integration without `reference_id` keeps the old one.
 
 mod account;
+mod account_listing;
 mod admin_api;
 mod api_options;
 mod auth;
@@ -67,8 +68,9 @@ pub use ground_truth::{
     AccountGroundTruth, ChangeRecord, EventRecord, GroundTruth, RequestRecord, RequestTotal, UserRecord,
 };
 pub use scenario::{
-    AccountSpec, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec, KeySpec,
-    Level, LimitSpec, MAX_USERS, Plan, Scenario, ScenarioError, TimeSpec, TokenSpec, UserSpec,
+    AccountSpec, AccountState, BehaviorSpec, EventSpec, GENERATED_ACCOUNT, GENERATED_TOKEN, IntegrationSpec,
+    KeySpec, Level, LimitSpec, MAX_USERS, Plan, Scenario, ScenarioError, TimeSpec, TokenOwner, TokenSpec,
+    UserSpec,
 };
 pub use story::Story;
 pub use story::player::StoryCallback;
@@ -257,6 +259,14 @@ impl Simulator {
     pub fn remove_user(&self, account: &str, user: Uuid) -> Result<(), ActionError> {
         let (mut world, now) = self.engine.now();
         world.remove(account, user, now)
+    }
+
+    /// Opens or closes an account. A closed one is not listed, and no credential may use it.
+    ///
+    /// # Errors
+    /// There is no such account.
+    pub fn set_account_state(&self, account: &str, state: AccountState) -> Result<(), ActionError> {
+        self.engine.now().0.set_state(account, state)
     }
 
     /// Configures or adds a behavior.

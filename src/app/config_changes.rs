@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::cloudflare::Credentials;
-use crate::config::{Account, Config, SettingChange};
+use crate::config::{Account, Config, Discovery, SettingChange};
 use crate::model::token_files::{NAMED, TokenFileProblem};
 
 /// A difference between the configuration that is in use and the next one.
@@ -22,6 +22,8 @@ pub(super) enum Change {
     Share { alias: String, from: f64, to: f64 },
     /// Accounts have another baseline, or the same file has another content.
     Baseline { aliases: Vec<String> },
+    /// A token whose accounts are found is new, has other settings, or is gone.
+    Discovery { label: String, what: &'static str },
     /// There is something wrong with a token file.
     TokenFile(TokenFileProblem),
     /// There is nothing wrong with it any more, or it is gone.
@@ -46,6 +48,7 @@ impl fmt::Display for Change {
                 [only] => write!(f, "the baseline of account {only:?} changed"),
                 several => write!(f, "the baseline of {} accounts changed", several.len()),
             },
+            Self::Discovery { label, what } => write!(f, "discovery with {label:?} {what}"),
             Self::TokenFile(problem) => write!(f, "{problem}"),
             Self::TokenFileOver { file } => write!(f, "token file {file:?} has no problem any more"),
             Self::MoreTokenFiles { count } => write!(f, "the problems of {count} more token files changed"),
@@ -85,9 +88,24 @@ pub(super) fn changes(before: &Config, after: &Config) -> Vec<Change> {
     if !with_baseline.is_empty() {
         changes.push(Change::Baseline { aliases: with_baseline });
     }
+    changes.extend(discoveries(&before.discovery, &after.discovery));
     changes.extend(token_files(problems(before), problems(after)));
     changes.extend(before.setting_changes(after).into_iter().map(Change::Setting));
     changes
+}
+
+fn discoveries(before: &[Discovery], after: &[Discovery]) -> Vec<Change> {
+    let change = |label: &String, what| Change::Discovery { label: label.clone(), what };
+    let with = |all: &[Discovery], one: &Discovery| {
+        all.iter().find(|other| other.token_file == one.token_file).cloned()
+    };
+    let new = after.iter().filter_map(|one| match with(before, one) {
+        None => Some(change(&one.label, "was added")),
+        Some(known) if !known.is_same(one) => Some(change(&one.label, "changed")),
+        Some(_) => None,
+    });
+    let gone = before.iter().filter(|one| with(after, one).is_none());
+    new.chain(gone.map(|one| change(&one.label, "was removed"))).collect()
 }
 
 fn problems(config: &Config) -> &[TokenFileProblem] {

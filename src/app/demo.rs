@@ -14,7 +14,9 @@ use crate::clock::Clock;
 use crate::cloudflare::limit::Budget;
 use crate::cloudflare::limit::QUOTA;
 use crate::cloudflare::{Credentials, Options};
-use crate::config::{self, Config, CredentialSource, Files, IdentityPolicy, Local, SettingTexts, Shard};
+use crate::config::{
+    self, AccountOrigin, Config, CredentialSource, Files, IdentityPolicy, Local, SettingTexts, Shard,
+};
 use crate::model::resource::Intervals;
 use crate::simulator::{GENERATED_ACCOUNT, GENERATED_TOKEN, LimitSpec, Scenario, Simulator, Story};
 use crate::web::Checked;
@@ -84,7 +86,10 @@ fn demo_config(demo: &Demo, local: Local, simulator: &Simulator, temp_dir: Optio
             credential: 0,
             budget_share: 0.25,
             baseline: None,
+            origin: AccountOrigin::Configured,
         }],
+        discovery: Vec::new(),
+        named: Arc::default(),
         token_files: None,
         others: Vec::new(),
         unread: Vec::new(),

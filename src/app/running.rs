@@ -1,5 +1,6 @@
 //! Spawns the parts of the daemon, joins them, and stops them.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl Exporter {
             sinks.start(feed, state, &clock)?;
         }
         let (readiness, readiness_changes) = watch::channel(Readiness::Starting);
-        let published = supervisor.published();
+        let (published, undiscovered) = (supervisor.published(), supervisor.undiscovered());
         let restored: Vec<_> = published.borrow().iter().map(|source| source.clone().latest()).collect();
         // The first scrape waits until the publisher has encoded what was restored, so no scrape lacks the counts from
         // before a restart.
@@ -102,7 +103,7 @@ impl Exporter {
             let _ = draining.wait_for(|readiness| *readiness == Readiness::Draining).await;
         };
         let mut server = tokio::spawn(liveness.watch(server::run(sockets, parts, drain)));
-        let ready = first_attempts(published);
+        let ready = first_attempts(published, undiscovered);
         let watchdog = systemd::feed_watchdog(liveness.clone());
         let ended = {
             let polling = supervisor.run(&mut applied, &liveness);
@@ -147,10 +148,15 @@ impl Exporter {
     }
 }
 
-/// Waits until the summary of each account was requested once, successfully or not, or until [`READY_WITHIN`] has
-/// passed. An account that is removed meanwhile is not waited for.
-async fn first_attempts(mut published: watch::Receiver<Vec<Source>>) {
+/// Waits until each list of accounts and the summary of each account was requested once, successfully or not, or until
+/// [`READY_WITHIN`] has passed. An account that is removed meanwhile is not waited for.
+async fn first_attempts(
+    mut published: watch::Receiver<Vec<Source>>,
+    mut undiscovered: watch::Receiver<BTreeSet<String>>,
+) {
     let attempted = async {
+        // An error means that the supervisor ended.
+        let _ = undiscovered.wait_for(BTreeSet::is_empty).await;
         loop {
             let sources = published.borrow_and_update().clone();
             let all = async {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::{ClientError, Error, Tuning};
 use crate::clock::Clock;
@@ -13,12 +13,13 @@ use crate::cloudflare::limit::{Budget, WINDOW};
 use crate::cloudflare::{Client, Endpoint, Limits, OperationLimits, Options, Pii};
 use crate::collector::account::feed::FeedSettings;
 use crate::collector::account::{Account, Settings};
+use crate::collector::discoverer::{Discoverer, Report};
 use crate::collector::persist::{Now, Saved};
 use crate::collector::poller::{Connection, Parts, Saving, Turns};
 use crate::collector::schedule::REFUSED_INTERVAL;
 use crate::collector::shared_failures::SharedFailures;
 use crate::collector::user_label::UserLabel;
-use crate::config::{self, Config, IdentityPolicy};
+use crate::config::{self, Config, Discovery, IdentityPolicy};
 use crate::feed::hub::Feed;
 use crate::feed::saved::SavedFeed;
 use crate::metrics::telemetry::Telemetry;
@@ -111,6 +112,31 @@ impl Shared {
                 .map_err(ClientError::from)
                 .map_err(|source| Error::Client { account: account.alias.clone(), source })?;
         Ok(Connection { client, credential: credential.clone(), source: account.credentials.clone(), budget })
+    }
+
+    /// What finds the accounts of a token.
+    pub(super) fn discoverer(
+        &self,
+        discovery: watch::Receiver<Arc<Discovery>>,
+        reports: mpsc::Sender<Report>,
+    ) -> Discoverer {
+        let telemetry = self.telemetry.clone();
+        let Tuning { total_timeout, speed, idle_timeout, .. } = self.tuning;
+        let options = Options {
+            permit_timeout: PERMIT_WAIT,
+            max_retry_wait: RETRY_WAIT,
+            idle_timeout,
+            limits: Limits::all(OperationLimits { total_timeout, ..OperationLimits::default() }),
+            observer: Some(Arc::new(move |report| {
+                telemetry.request_of_no_account(report.resource, report.took);
+                if report.attempt > 1 {
+                    telemetry.retried(report.resource);
+                }
+            })),
+            ..Options::default()
+        };
+        let (endpoint, clock) = (self.endpoint.clone(), self.clock.clone());
+        Discoverer::new(discovery, reports, (endpoint, options), (clock, self.telemetry.clone()), speed)
     }
 
     /// Restores an account from what an earlier process saved.

@@ -4,7 +4,9 @@
 //! rest cannot fail. A poller takes up its new orders and ends between two steps, or while its request waits for the budget. If
 //! its account comes back before it has ended, it is begun again with what it knows, so an account never has two pollers.
 
-use std::collections::BTreeMap;
+mod found;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,21 +18,22 @@ use tokio::task::{JoinSet, block_in_place};
 use super::Error;
 use super::budgets::{self, Budgets, Group};
 use super::config_changes::{self, Change};
+use super::discoveries::Discoveries;
 use super::shared::{Rows, Shared, feed_settings, settings};
 use crate::app::liveness::Liveness;
 use crate::app::logging;
 use crate::cloudflare::Credentials;
 use crate::cloudflare::limit::Budget;
 use crate::collector::persist::Saved;
-use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller, Renewal, Renewals};
+use crate::collector::poller::{Assignment, Connection, Notice, Notices, Order, Parts, Poller, Renewal};
 use crate::config::{Account, Config, IdentityPolicy};
 use crate::model::{AccountName, Snapshot};
 use crate::server::publisher::Source;
 use crate::store::Generation;
 
-/// How many renewed credentials are taken up at once. Tools renew those of all accounts within a moment, and more are reported
-/// again.
-const RENEWALS: usize = 256;
+/// How many notices of pollers are taken up at once. Tools renew the credentials of all accounts within a moment, and more are
+/// reported again.
+const NOTICES: usize = 256;
 
 /// How long the pollers have to end with the process. They only hand over what they know.
 const EXIT_WAIT: Duration = Duration::from_secs(5);
@@ -48,7 +51,8 @@ pub(super) struct Supervisor {
     /// Pollers that are not running yet.
     begun: Vec<(String, Poller)>,
     running: JoinSet<(String, Parts)>,
-    renewals: (Renewals, mpsc::Receiver<Renewal>),
+    notices: (Notices, mpsc::Receiver<Notice>),
+    discoveries: Discoveries,
     published: watch::Sender<Vec<Source>>,
 }
 
@@ -121,7 +125,8 @@ impl Supervisor {
             polled: BTreeMap::new(),
             begun: Vec::new(),
             running: JoinSet::new(),
-            renewals: mpsc::channel(RENEWALS),
+            notices: mpsc::channel(NOTICES),
+            discoveries: Discoveries::new(),
             published: watch::Sender::new(Vec::new()),
         };
         supervisor.shared.telemetry.token_files(config.token_files.clone());
@@ -138,8 +143,10 @@ impl Supervisor {
     /// Runs the pollers, and uses the configurations that come through `requests`. Returns only if a poller ended
     /// unexpectedly.
     pub(super) async fn run(&mut self, requests: &mut mpsc::Receiver<Apply>, liveness: &Liveness) -> Error {
-        let mut renewed = Vec::new();
+        let mut notices = Vec::new();
         loop {
+            self.discoveries.spawn(liveness);
+            let retry = self.retry_found();
             for (id, poller) in self.begun.drain(..) {
                 let polling = liveness.watch_until_end(poller.run());
                 self.running.spawn(async move { (id, polling.await) });
@@ -154,16 +161,30 @@ impl Supervisor {
                     // The one who asked may be gone.
                     let _ = answer.send(block_in_place(|| self.apply(config)));
                 }
-                _ = self.renewals.1.recv_many(&mut renewed, RENEWALS) => {
-                    block_in_place(|| self.renew(renewed.drain(..)));
+                _ = self.notices.1.recv_many(&mut notices, NOTICES) => {
+                    block_in_place(|| self.take_up(notices.drain(..)));
+                }
+                report = self.discoveries.report() => match report {
+                    Some(report) => block_in_place(|| self.found(report)),
+                    None => return Error::PartEnded("a discoverer"),
+                },
+                () = retry => {
+                    self.discoveries.retry(self.shared.clock.now());
+                    block_in_place(|| self.follow_found());
                 }
                 else => std::future::pending().await,
             }
         }
     }
 
+    /// The labels of the tokens whose lists of accounts were never tried.
+    pub(super) fn undiscovered(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.discoveries.untried()
+    }
+
     /// Ends all pollers, which hand what they know over to the last commit. One that does not end in time is given up.
     pub(super) async fn shutdown(&mut self) {
+        self.discoveries.shutdown().await;
         for polled in self.polled.values() {
             polled.orders.send_replace(Order::Exit);
         }
@@ -182,6 +203,9 @@ impl Supervisor {
             return Err(Refusal::EmptiedTokensDir(directory.to_owned()));
         }
         let config = config.keeping(&self.config).map_or(config, Arc::new);
+        self.discoveries.renew(&config);
+        let config =
+            if config.discovery.is_empty() { config } else { Arc::new(self.discoveries.added_to(&config)) };
         let token_files = config.token_files.clone();
         let changes = config_changes::changes(&self.config, &config);
         if !changes.is_empty() {
@@ -191,6 +215,37 @@ impl Supervisor {
         // Files of other shards may have changed too.
         self.shared.telemetry.token_files(token_files);
         Ok(changes)
+    }
+
+    /// Takes up what pollers have noticed.
+    fn take_up(&mut self, notices: impl Iterator<Item = Notice>) {
+        let (mut renewals, mut is_unentitled) = (Vec::new(), false);
+        for notice in notices {
+            match notice {
+                Notice::Renewed(renewal) => renewals.push(renewal),
+                Notice::NotEntitled(id) => {
+                    self.discoveries.not_entitled(id, &self.shared);
+                    is_unentitled = true;
+                }
+            }
+        }
+        self.renew(renewals.into_iter());
+        if is_unentitled {
+            self.follow_found();
+        }
+    }
+
+    /// Uses a configuration that differs in accounts and credentials only. Those that are not concerned keep their orders.
+    fn switch(&mut self, config: Arc<Config>) -> Result<(), Error> {
+        let mut prepared = self.prepare(config, &mut self.shared.clone())?;
+        for (name, account) in &mut prepared.accounts {
+            let known = self.polled.get(&name.id).map(|polled| &polled.assignment);
+            if let Some(known) = known.filter(|known| known.is_same(&account.assignment)) {
+                account.assignment = Arc::clone(known);
+            }
+        }
+        self.commit(prepared);
+        Ok(())
     }
 
     /// Uses renewed credentials from now on. Leaves out those that were read for a connection that has been replaced since: the
@@ -206,21 +261,12 @@ impl Supervisor {
             return;
         }
         let config = Arc::new(self.config.with_credentials(&renewed));
-        let mut prepared = match self.prepare(Arc::clone(&config), &mut self.shared.clone()) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                tracing::warn!(%error, "cannot use the renewed credentials; the previous ones stay in use");
-                return;
-            }
-        };
-        // Tools renew the files of all accounts at about the same time. Those that are not concerned keep their orders.
-        for (name, account) in &mut prepared.accounts {
-            let known = self.polled.get(&name.id).map(|polled| &polled.assignment);
-            if let Some(known) = known.filter(|known| known.is_same(&account.assignment)) {
-                account.assignment = Arc::clone(known);
-            }
+        // Tools renew the files of all accounts at about the same time.
+        if let Err(error) = self.switch(Arc::clone(&config)) {
+            tracing::warn!(%error, "cannot use the renewed credentials; the previous ones stay in use");
+            return;
         }
-        self.commit(prepared);
+        self.discoveries.renew(&config);
         for account in config.accounts.iter().filter(|account| renewed.contains_key(&account.id)) {
             warn_of_shares(&config, account);
         }
@@ -251,7 +297,7 @@ impl Supervisor {
             };
             let name = settings.name.clone();
             let feed = feed_settings(&config);
-            let assignment = Arc::new(Assignment { settings, feed, connection });
+            let assignment = Arc::new(Assignment { settings, feed, connection, origin: account.origin });
             accounts.push((name, PreparedAccount { assignment, parts }));
         }
         drop(saved);
@@ -307,6 +353,7 @@ impl Supervisor {
         if let IdentityPolicy::Hash { key } = &config.users.identity {
             self.hash_key = Some(key.clone());
         }
+        self.discoveries.follow(&config, &self.shared);
         self.config = config;
     }
 
@@ -318,7 +365,7 @@ impl Supervisor {
         snapshots: watch::Receiver<Arc<Snapshot>>,
     ) {
         let (orders, received) = watch::channel(Order::Poll(Arc::clone(&assignment)));
-        let poller = Poller::new(parts, Arc::clone(&assignment), received, self.renewals.0.clone());
+        let poller = Poller::new(parts, Arc::clone(&assignment), received, self.notices.0.clone());
         self.begun.push((id.clone(), poller));
         self.polled.insert(id, Polled { orders, assignment, snapshots, stage: Stage::Polling });
     }

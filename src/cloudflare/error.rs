@@ -74,6 +74,8 @@ pub enum MissingGrant {
     Permission,
     /// The account: the credentials are for another one.
     Account,
+    /// A user: the credentials belong to an account, which cannot list accounts.
+    User,
 }
 
 /// Who limits the rate of requests.
@@ -310,6 +312,11 @@ impl Error {
             Kind::Forbidden(MissingGrant::Account) => {
                 "the credentials do not cover this account; check the account id \
                  and the accounts the token is for"
+                    .to_owned()
+            }
+            Kind::Forbidden(MissingGrant::User) => {
+                "the token belongs to an account, and only a user's token lists accounts; create one of a user, or use \
+                 accounts_from.tokens_dir"
                     .to_owned()
             }
             Kind::NotEntitled => {

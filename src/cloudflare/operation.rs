@@ -19,6 +19,7 @@ pub(super) enum Operation {
     DeleteIntegration,
     IntegrationByReference,
     VerifyToken,
+    Accounts,
 }
 
 impl Operation {
@@ -35,6 +36,7 @@ impl Operation {
             | Self::DeleteIntegration
             | Self::IntegrationByReference => Resource::Integrations,
             Self::VerifyToken => Resource::TokenVerify,
+            Self::Accounts => Resource::Accounts,
         }
     }
 
@@ -55,7 +57,8 @@ impl Operation {
             | Self::Integrations
             | Self::Integration
             | Self::IntegrationByReference
-            | Self::VerifyToken => Method::GET,
+            | Self::VerifyToken
+            | Self::Accounts => Method::GET,
             Self::Reset | Self::CreateIntegration => Method::POST,
             Self::UpdateBehaviors | Self::UpdateIntegration => Method::PUT,
             Self::DeleteIntegration => Method::DELETE,
@@ -74,6 +77,7 @@ impl Operation {
             | Self::CreateIntegration
             | Self::UpdateIntegration
             | Self::DeleteIntegration => Some("\"Zero Trust Write\""),
+            Self::Accounts => Some("\"Account Settings Read\""),
             Self::VerifyToken => None,
         }
     }

@@ -34,7 +34,7 @@ use crate::collector::shared_failures::SharedFailures;
 use crate::config::CredentialSource;
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{Resource, Snapshot};
-pub(crate) use credentials::{Renewal, Renewals};
+pub(crate) use credentials::{Notice, Notices, Renewal};
 use field_log::FieldLog;
 use incident_log::IncidentLog;
 use orders::Next;
@@ -82,8 +82,8 @@ pub(crate) struct Poller {
     assignment: Arc<Assignment>,
     /// The connection of the assignment.
     connection: Connection,
-    /// Where other credentials in the file are reported.
-    renewals: Renewals,
+    /// Where other credentials in the file are reported, and that the account has no user risk scoring.
+    notices: Notices,
     /// Which failed requests were logged, by resource. Users' events fail as long as those of any user do.
     incidents: BTreeMap<Resource, IncidentLog>,
     /// Which incomplete lists of users were logged.
@@ -101,12 +101,12 @@ pub(crate) struct Poller {
 
 impl Poller {
     /// A poller that has sent no request yet. It begins with `assignment`; later ones come through `orders`, also when it has
-    /// reported other credentials to `renewals`.
+    /// reported other credentials to `notices`.
     pub(crate) fn new(
         mut parts: Parts,
         assignment: Arc<Assignment>,
         orders: watch::Receiver<Order>,
-        renewals: Renewals,
+        notices: Notices,
     ) -> Self {
         let now = parts.clock.now();
         parts.account.begin(now);
@@ -118,7 +118,7 @@ impl Poller {
             parts,
             orders,
             connection: Connection::clone(&assignment.connection),
-            renewals,
+            notices,
             assignment,
             incidents: BTreeMap::new(),
             incomplete_lists: IncidentLog::default(),

@@ -72,7 +72,7 @@ struct Done {
 impl Admin {
     pub(crate) fn run(&self) -> Outcome {
         let selection = self.selection();
-        let config = setup::configure_dialogue(&selection.flags())?;
+        let config = setup::with_found(setup::configure_dialogue(&selection.flags())?)?;
         let report = setup::block_on(self.report(&config, &Clock::system()))?;
         // The log is written by a thread of its own, and the result comes after it.
         logging::finish();

@@ -42,7 +42,7 @@ const WAITS: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(300),
 
 impl Backfill {
     pub(crate) fn run(&self) -> Outcome {
-        let config = setup::configure(&(&self.file_flags).into())?;
+        let config = setup::with_found(setup::configure(&(&self.file_flags).into())?)?;
         let account = config.account(self.account.as_deref())?;
         let report = setup::block_on(run(self, &config, account, &Clock::system(), Display::Progress))?;
         let report = report.map_err(|error| match error {

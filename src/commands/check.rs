@@ -14,6 +14,7 @@ use clap_complete::engine::ArgValueCandidates;
 
 use super::candidates::accounts;
 use super::each_account::{Budgets, each};
+use super::found_accounts::{self, FoundOf};
 use super::session::{Session, foreground};
 use super::terminal::counted;
 use super::{Failure, Outcome, setup, terminal};
@@ -25,7 +26,7 @@ use crate::model::Resource;
 use crate::web::Checked;
 use local::Beside;
 pub use report::Report;
-use report::{Finding, Mode, Verdict};
+use report::{Finding, Mode, Subject, Verdict};
 use trial::Trial;
 
 /// Try the configuration, the credentials and each resource once, and report what is missing
@@ -84,11 +85,12 @@ impl Check {
             // With the configuration, these are judged by their use below.
             local::beside(&outline, clock.date(), &mut mistakes);
         }
-        let mut config = match mistakes.finish(config) {
+        let config = match mistakes.finish(config) {
             Ok(config) => config,
             Err(mistakes) => return Ok(Report::of_mistakes(Mode::Online, mistakes)),
         };
         setup::start_log(&config)?;
+        let (mut config, found) = setup::block_on(found_accounts::find(config, &clock))?;
         config.accounts = self.selected(config.accounts)?;
         let web = match config.web.config_file.as_deref().map(Checked::load).transpose() {
             Ok(web) => web,
@@ -97,6 +99,7 @@ impl Check {
         let web = web.map(|web| web.summary(clock.date()));
         let mut findings = local::configuration(config.accounts.len(), &config.warnings);
         findings.extend(config.token_files.iter().flat_map(|files| local::token_files(files)));
+        findings.extend(found.into_iter().map(found_finding));
         findings.extend(web.iter().flat_map(local::web));
         findings.extend(baselines);
         findings.extend(config.feed.iter().flat_map(local::feed));
@@ -143,6 +146,22 @@ impl Check {
 /// Tries each account, several at a time, each with one request after the other.
 pub async fn run(config: &Config, clock: &Clock) -> Report {
     Report::new(Mode::Online, try_all(config, clock).await)
+}
+
+/// What was found with a token.
+fn found_finding((label, found): FoundOf) -> Finding {
+    match found {
+        Ok(accounts) => Finding::new(
+            Subject::Discovery,
+            Verdict::Passed,
+            format!("{label}: {}", counted(accounts, "account")),
+        ),
+        Err(failure) => Finding {
+            remark: Some(failure.to_string()),
+            kind: failure.kind(),
+            ..Finding::new(Subject::Discovery, Verdict::Failed, format!("{label}: no accounts found"))
+        },
+    }
 }
 
 async fn try_all(config: &Config, clock: &Clock) -> Vec<Finding> {

@@ -77,7 +77,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::config::CredentialSource;
+    use crate::config::{AccountOrigin, CredentialSource};
 
     fn account(alias: &str, credential: usize, budget_share: f64) -> Account {
         let credentials = CredentialSource::TokenFile("none".into());
@@ -88,6 +88,7 @@ mod tests {
             credential,
             budget_share,
             baseline: None,
+            origin: AccountOrigin::Configured,
         }
     }
 

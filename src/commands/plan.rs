@@ -55,7 +55,7 @@ impl PlanArgs {
             let local = setup::configure_local(&flags)?;
             return assumed(users, self.page_size, local.intervals).map_err(Failure::Usage);
         }
-        let config = setup::configure(&flags)?;
+        let config = setup::with_found(setup::configure(&flags)?)?;
         let account = config.account(self.account.as_deref())?;
         setup::block_on(measure(&config, account, &Clock::system()))?.map_err(Failure::runtime)
     }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Failure, terminal};
+use super::{Failure, found_accounts, terminal};
 use crate::app::logging;
 use crate::clock::Clock;
 use crate::config::{self, Config, Flags, Local, Shard};
@@ -35,6 +35,18 @@ pub(crate) fn configure_dialogue(flags: &Flags) -> Result<Config, Failure> {
     let config = Config::load(flags, std::env::vars_os())?;
     for warning in &config.warnings {
         terminal::remark(&format!("warning: {warning}"));
+    }
+    Ok(config)
+}
+
+/// The configuration with the accounts that its tokens have at Cloudflare. A token whose accounts cannot be found is a remark.
+///
+/// # Errors
+/// The runtime cannot be started.
+pub(crate) fn with_found(config: Config) -> Result<Config, Failure> {
+    let (config, found) = block_on(found_accounts::find(config, &Clock::system()))?;
+    for (token_file, failure) in found.into_iter().filter_map(|(label, found)| Some((label, found.err()?))) {
+        terminal::remark(&format!("warning: cannot find the accounts of {token_file}: {failure}"));
     }
     Ok(config)
 }

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::baseline::{BaselineFile, Baselines};
+use super::entry::Entry;
 use super::error::{Error, Mistakes};
 use super::files::Files;
 use super::keys::{self, Key};
 use super::secret_files::{CredentialSource, Secrets, sendable, some_readable_by_all, unusable};
 use super::sources::{Layers, Setting, lists_accounts};
-use super::yaml::{Document, Field, Kind, Node};
-use super::{Account, parse};
+use super::yaml::Document;
+use super::{Account, AccountOrigin, parse};
 use crate::cloudflare::Credentials;
 use token_files::FoundAccounts;
 pub(crate) use token_files::TokensDir;
-pub(super) use token_files::Unread;
+pub(super) use token_files::{Unread, ending_with};
 
 /// A quarter of Cloudflare's limit leaves most of it to the dashboard and to other tools.
 pub(crate) const DEFAULT_SHARE: f64 = 0.25;
@@ -50,7 +51,10 @@ pub(super) fn load(layers: &Layers, secrets: Secrets, mistakes: &mut Mistakes) -
         Some(document) if lists_accounts(document) => from_file(document, secrets, &mut baselines, mistakes),
         _ if directory.is_some() => Default::default(),
         // The accounts are in the file, but under a misspelled key.
-        _ if layers.is_misspelled(keys::ID) || layers.is_misspelled(keys::TOKENS_DIR) => {
+        _ if [keys::ID, keys::TOKENS_DIR, keys::DISCOVERY_TOKEN_FILE]
+            .map(|key| layers.is_misspelled(key))
+            .contains(&true) =>
+        {
             return Loaded::default();
         }
         document => {
@@ -88,25 +92,12 @@ fn from_file(
     baselines: &mut Baselines,
     mistakes: &mut Mistakes,
 ) -> (Vec<Account>, DistinctCredentials) {
-    let Kind::Map(fields) = &document.root.kind else {
-        return Default::default();
-    };
-    let Some(field) = fields.iter().find(|field| field.name == keys::ID.section) else {
-        return Default::default();
-    };
-    let Kind::List(nodes) = &field.value.kind else {
-        let problem = format!("accounts is {}, but must be a list", field.value.noun());
-        mistakes.add(Error::at(&document.origin(field.line), problem));
-        return Default::default();
-    };
     let mut known = DistinctCredentials::default();
     let mut listed: Vec<Listed> = Vec::new();
-    for (index, node) in nodes.iter().enumerate() {
-        if let Some(entry) = mistakes.note(Entry::new(document, index, node)) {
-            let account = entry.listed(&mut known, secrets, baselines, mistakes);
-            entry.check_against(&listed, &account, mistakes);
-            listed.push(account);
-        }
+    for entry in Entry::all(document, keys::ID.section, "an id and a credential", mistakes) {
+        let account = entry.listed(&mut known, secrets, baselines, mistakes);
+        entry.check_against(&listed, &account, mistakes);
+        listed.push(account);
     }
     (listed.into_iter().filter_map(Listed::account).collect(), known)
 }
@@ -163,6 +154,7 @@ impl Listed {
             credential: credential?,
             budget_share: budget_share?,
             baseline,
+            origin: AccountOrigin::Configured,
         })
     }
 
@@ -172,44 +164,7 @@ impl Listed {
     }
 }
 
-/// An account in the file.
-struct Entry<'a> {
-    document: &'a Document,
-    index: usize,
-    name: String,
-    line: usize,
-    fields: &'a [Field],
-}
-
-impl<'a> Entry<'a> {
-    fn new(document: &'a Document, index: usize, node: &'a Node) -> Result<Self, Error> {
-        let name = format!("{}[{index}]", keys::ID.section);
-        let Kind::Map(fields) = &node.kind else {
-            let problem = format!("{name} is {}, but must be a map with an id and a credential", node.noun());
-            return Err(Error::at(&document.origin(node.line), problem));
-        };
-        Ok(Self { document, index, name, line: node.line, fields })
-    }
-
-    fn refuse(&self, problem: &str) -> Error {
-        Error::at(&self.document.origin(self.line), format!("{} {problem}", self.name))
-    }
-
-    fn get(&self, key: Key) -> Result<Option<Setting>, Error> {
-        let Some(field) = self.fields.iter().find(|field| field.name == key.name) else {
-            return Ok(None);
-        };
-        let (name, origin) = (format!("{}.{}", self.name, key.name), self.document.origin(field.line));
-        match &field.value.kind {
-            Kind::Null => Ok(None),
-            Kind::Text(text) => Ok(Some(Setting { name, text: text.clone(), origin })),
-            Kind::List(_) | Kind::Map(_) => {
-                let problem = format!("{name} is {}, but must be a single value", field.value.noun());
-                Err(Error::at(&origin, problem))
-            }
-        }
-    }
-
+impl Entry<'_> {
     fn listed(
         &self,
         known: &mut DistinctCredentials,
@@ -217,14 +172,7 @@ impl<'a> Entry<'a> {
         baselines: &mut Baselines,
         mistakes: &mut Mistakes,
     ) -> Listed {
-        let names = keys::names(keys::ID.section);
-        let mut misspelled = Vec::new();
-        for field in self.fields {
-            if mistakes.note(keys::known(self.document, &format!("{}.", self.name), field, &names)).is_none()
-            {
-                misspelled.extend(keys::meant(field, &names));
-            }
-        }
+        let misspelled = self.check_names(mistakes);
         let id = mistakes.note(self.get(keys::ID)).and_then(|id| match id {
             Some(id) => mistakes.note(account_id(&id)),
             None => {
@@ -336,10 +284,6 @@ impl<'a> Entry<'a> {
                 Some(email) => CredentialSource::KeyFile { email, path: path? },
             })
         }
-    }
-
-    fn path(&self, setting: &Setting) -> Result<PathBuf, Error> {
-        parse::path(setting).map(|path| self.document.directory().join(path))
     }
 
     /// Ids and aliases must be unique, and accounts with one credential have one budget.

@@ -11,6 +11,7 @@ use reqwest::Url;
 use super::accounts::{self, Loaded, TokensDir, Unread};
 use super::addresses;
 use super::baseline::{BaselineFile, Baselines};
+use super::discovery::{self, Discovery};
 use super::error::{Error, Mistakes};
 use super::feed::DeclaredFeed;
 use super::files::Files;
@@ -41,6 +42,7 @@ pub(super) struct Declared {
     pub(super) tokens_dir: TokensDir,
     /// The directory of tokens, and its unusable files.
     pub(super) token_files: Files,
+    pub(super) discovery: Vec<Discovery>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -55,8 +57,14 @@ impl Declared {
         let naming = Naming::of(layers, &identity, "id, hash, email or none", mistakes);
         let feed = DeclaredFeed::from_layers(layers, mistakes);
         let shard = Shard::load(layers, mistakes);
-        let Loaded { accounts, credentials, baselines, unread, tokens_dir, files: token_files, warnings } =
+        let Loaded { accounts, credentials, mut baselines, unread, tokens_dir, files: token_files, warnings } =
             accounts::load(layers, secrets, mistakes);
+        let document = layers.document.as_ref();
+        let mut discovery =
+            document.map(|document| discovery::load(document, secrets, mistakes)).unwrap_or_default();
+        for one in &mut discovery {
+            one.baseline = baselines.of(None);
+        }
         let mut warnings = [layers.warnings.clone(), warnings].concat();
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         let is_used_by_feed = feed.iter().flatten().any(|feed| feed.key_file().is_some());
@@ -76,6 +84,7 @@ impl Declared {
             unread,
             tokens_dir,
             token_files,
+            discovery,
             warnings,
         }
     }
@@ -89,6 +98,8 @@ pub struct Offline {
     pub accounts: Vec<Account>,
     /// The directory of tokens, of which only the names were read.
     pub(crate) tokens_dir: TokensDir,
+    /// The tokens whose accounts are found at Cloudflare.
+    pub(crate) discovery: Vec<Discovery>,
     /// The file with the key for hashes.
     pub hash_key_file: Option<PathBuf>,
     /// The part that does not concern accounts.
@@ -155,14 +166,15 @@ impl Offline {
         let layers = Layers::load(flags, environment, Accepted::Any, &mut mistakes);
         let mut outline = layers.as_ref().map(Outline::of).unwrap_or_default();
         let offline = mistakes.note(layers).and_then(|layers| {
-            let Declared { local, naming, feed, accounts, baselines, tokens_dir, warnings, .. } =
-                Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
+            let Declared {
+                local, naming, feed, accounts, baselines, tokens_dir, discovery, warnings, ..
+            } = Declared::from_layers(&layers, Secrets::Skip, &mut mistakes);
             outline.baselines = baselines.all();
             let (naming, feed) = (naming?, feed?);
             let of_feed = || feed.as_ref().and_then(DeclaredFeed::key_file);
             let hash_key_file = naming.key_file().or_else(of_feed).map(Path::to_owned);
             let feed = feed.map(|feed| feed.settings);
-            Some(Self { accounts, tokens_dir, hash_key_file, local: local?, feed, warnings })
+            Some(Self { accounts, tokens_dir, discovery, hash_key_file, local: local?, feed, warnings })
         });
         Outlined { result: mistakes.finish(offline), outline }
     }

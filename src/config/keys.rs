@@ -137,15 +137,15 @@ impl Key {
         format!("{}.{}", self.section, self.name)
     }
 
-    /// Whether it is a field of an account, so that the file may hold it several times.
-    pub fn is_of_account(&self) -> bool {
-        self.section == ACCOUNTS
+    /// Whether it is a field in a list, such as that of the accounts, so that the file may hold it several times.
+    pub fn is_in_list(&self) -> bool {
+        LISTS.contains(&self.section)
     }
 
-    /// Its environment variable, such as `ZT_RISK_EXPORTER__INTERVALS__SUMMARY`; a field of an account has none.
+    /// Its environment variable, such as `ZT_RISK_EXPORTER__INTERVALS__SUMMARY`; a field in a list has none.
     pub fn variable(&self) -> Option<String> {
         let name = || format!("{PREFIX}{}__{}", self.section.to_uppercase(), self.name.to_uppercase());
-        (!self.is_of_account()).then(name)
+        (!self.is_in_list()).then(name)
     }
 
     /// The name of its flag, without the dashes, for a key that has a flag.
@@ -213,6 +213,36 @@ keys! {
          content the API token.",
     )
     .file()
+    .reloads();
+    DISCOVERY_TOKEN_FILE = Key::new(
+        DISCOVERY,
+        "token_file",
+        "A file with a user's API token. The accounts that it may read are watched.",
+    )
+    .file()
+    .reloads();
+    DISCOVERY_INCLUDE = Key::new(
+        DISCOVERY,
+        "include",
+        "Only accounts whose id or name is this, or one of a list; `*` stands for any characters.",
+    )
+    .list()
+    .reloads();
+    DISCOVERY_EXCLUDE =
+        Key::new(DISCOVERY, "exclude", "No accounts whose id or name is this, or one of a list.").list()
+    .reloads();
+    DISCOVERY_ALIAS =
+        Key::new(DISCOVERY, "alias", "The alias of a found account: its `name` or its `id`.").default("name")
+    .reloads();
+    DISCOVERY_INTERVAL =
+        Key::new(DISCOVERY, "interval", "How often the list of accounts is read, 1m to 1d.").default("10m")
+    .reloads();
+    DISCOVERY_SHARE = Key::new(
+        DISCOVERY,
+        "budget_share",
+        "The share of Cloudflare's limit that all accounts of this token may use together, 0.01 to 1.",
+    )
+    .default("0.25")
     .reloads();
     BASE_URL = Key::new(
         "cloudflare",
@@ -408,8 +438,10 @@ keys! {
     .spelled(Spelling::Duration);
 }
 
-/// The list of accounts; all other sections are maps.
+/// The sections that are lists; all others are maps.
+const LISTS: [&str; 2] = [ACCOUNTS, DISCOVERY];
 const ACCOUNTS: &str = "accounts";
+const DISCOVERY: &str = "discovery";
 
 /// The names within a section, in the order of the manual.
 pub(super) fn names(section: &str) -> Vec<&'static str> {
@@ -437,7 +469,7 @@ pub(super) fn check_file(document: &Document, mistakes: &mut Mistakes) -> Result
             misspelled.extend(meant(field, &sections).map(str::to_owned));
             continue;
         }
-        if field.name == ACCOUNTS {
+        if LISTS.contains(&field.name.as_str()) {
             continue;
         }
         match &field.value.kind {

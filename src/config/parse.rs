@@ -12,7 +12,7 @@ use tracing_subscriber::filter::Targets;
 
 use super::error::Error;
 use super::sources::Setting;
-use super::{AUDIT_INTERVAL, Filter, INTERVAL, LogFormat};
+use super::{AUDIT_INTERVAL, DISCOVERY_INTERVAL, Filter, INTERVAL, LogFormat};
 use crate::clock::duration;
 
 /// The longest name in DNS (RFC 1035, section 3.1).
@@ -55,6 +55,14 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 /// The text is not a duration from a minute to 30 days.
 pub(crate) fn audit_interval(text: &str) -> Result<Duration, String> {
     duration_within(text, &AUDIT_INTERVAL)
+}
+
+/// Reads how often a list of accounts is read.
+///
+/// # Errors
+/// The text is not a duration from a minute to a day.
+pub(super) fn discovery_interval(text: &str) -> Result<Duration, String> {
+    duration_within(text, &DISCOVERY_INTERVAL)
 }
 
 /// Reads a share of the request limit. With 0.01, which is 12 requests in five minutes, the list of users is read about

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::keys::{self, Change, Key};
 use super::sources::Layers;
 use super::yaml::Accepted;
-use super::{Account, Config, CredentialSource, Flags, IdentityPolicy};
+use super::{Account, AccountOrigin, Config, CredentialSource, Flags, IdentityPolicy};
 
 /// Where a configuration is read from: the flags, the environment, and the files that they name.
 #[derive(Debug, Clone)]
@@ -64,13 +64,13 @@ impl ConfigSource {
     }
 }
 
-/// The texts of all settings that are not fields of an account, in the order of the manual. They are not secrets.
+/// The texts of all settings that are not in a list, in the order of the manual. They are not secrets.
 #[derive(Debug, Default, Clone)]
 pub struct SettingTexts(Vec<(Key, Option<String>)>);
 
 impl SettingTexts {
     pub(super) fn of(layers: &Layers) -> Self {
-        let keys = keys::ALL.iter().filter(|key| !key.is_of_account());
+        let keys = keys::ALL.iter().filter(|key| !key.is_in_list());
         Self(keys.map(|key| (*key, layers.get(*key).map(|setting| setting.text))).collect())
     }
 }
@@ -115,7 +115,8 @@ impl Config {
             let known = all.find(|account| account.id == unread.id)?;
             let credentials = CredentialSource::TokenFile(unread.path.clone());
             let (alias, baseline) = (unread.alias.clone(), unread.baseline.clone());
-            let account = Account { alias, credentials, baseline, ..known.clone() };
+            let origin = AccountOrigin::Configured;
+            let account = Account { alias, credentials, baseline, origin, ..known.clone() };
             Some((account, before.credentials.get(known.credential)?))
         });
         let first = kept.next()?;

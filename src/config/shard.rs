@@ -70,7 +70,8 @@ impl Shard {
             .partition(|account| names.get(&account.credential).is_some_and(|name| self.has(name)))
     }
 
-    fn has(self, name: &str) -> bool {
+    /// Whether it has the accounts of this name.
+    pub(super) fn has(self, name: &str) -> bool {
         // If two numbers are equal, the last shard wins, on all exporters alike.
         (0..self.total).max_by_key(|shard| draw(*shard, name)) == Some(self.index)
     }
@@ -85,7 +86,7 @@ fn draw(shard: u32, name: &str) -> u64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::CredentialSource;
+    use super::super::{AccountOrigin, CredentialSource};
     use super::*;
 
     fn account(id: &str, credential: usize) -> Account {
@@ -96,6 +97,7 @@ mod tests {
             credential,
             budget_share: 0.25,
             baseline: None,
+            origin: AccountOrigin::Configured,
         }
     }
 

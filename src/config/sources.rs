@@ -149,12 +149,13 @@ impl Layers {
     }
 }
 
-/// Whether the file lists at least one account.
+/// Whether the file lists at least one account, or a token whose accounts are found.
 pub(super) fn lists_accounts(document: &Document) -> bool {
     let Kind::Map(fields) = &document.root.kind else {
         return false;
     };
-    fields.iter().filter(|field| field.name == keys::ID.section).any(|field| match &field.value.kind {
+    let lists = [keys::ID.section, keys::DISCOVERY_TOKEN_FILE.section];
+    fields.iter().filter(|field| lists.contains(&field.name.as_str())).any(|field| match &field.value.kind {
         Kind::Null => false,
         Kind::List(accounts) => !accounts.is_empty(),
         // Not a list: reading the accounts refuses it.

@@ -5,6 +5,7 @@
 //! The `process_*` metrics are read from the kernel. Each metric is declared in [`super::families`].
 
 mod accounts;
+mod discovery;
 mod durations;
 mod feed;
 mod incidents;
@@ -32,6 +33,8 @@ use crate::store::{Recovery, StoreStats};
 use accounts::Accounts;
 pub use accounts::BaselineState;
 pub(crate) use accounts::{Activity, BudgetLevel};
+use discovery::Discoveries;
+pub(crate) use discovery::{DiscoveryOutcome, DiscoveryStatus};
 use durations::Durations;
 pub(crate) use incidents::Incident;
 pub use incidents::{IncidentCause, IncidentSource};
@@ -50,6 +53,7 @@ struct Inner {
     registry: Registry,
     process: Process,
     accounts: Accounts,
+    discoveries: Discoveries,
     durations: Durations,
     retries: IntCounterVec,
     config: Mutex<ConfigState>,
@@ -119,6 +123,7 @@ impl Telemetry {
         let inner = Inner {
             process: Process::new(),
             accounts: Accounts::new(clock),
+            discoveries: Discoveries::default(),
             durations: Durations::new(),
             retries: counters(&registry, &f::RETRIES),
             config: Mutex::default(),
@@ -166,6 +171,37 @@ impl Telemetry {
     /// What is in the directory of tokens, for the status document.
     pub(crate) fn known_token_files(&self) -> Option<Arc<TokenFiles>> {
         self.inner.token_files().clone()
+    }
+
+    /// These are the tokens whose accounts are found from now on, by their labels. Those that stay keep their counters.
+    pub fn discoveries(&self, labels: impl IntoIterator<Item = String>) {
+        self.inner.discoveries.set(labels);
+    }
+
+    /// The list of a token's accounts was read, or could not be read because of `problem`.
+    pub(crate) fn discovery_read(
+        &self,
+        label: &str,
+        outcome: DiscoveryOutcome,
+        problem: Option<String>,
+        date: Timestamp,
+    ) {
+        self.inner.discoveries.read(label, outcome, problem, date);
+    }
+
+    /// How many accounts of a token are watched, and the aliases of those without user risk scoring.
+    pub(crate) fn discovered(&self, label: &str, watched: usize, not_entitled: Vec<String>) {
+        self.inner.discoveries.found(label, watched, not_entitled);
+    }
+
+    /// The tokens whose accounts are found, by their labels, for the status document.
+    pub(crate) fn known_discoveries(&self) -> std::collections::BTreeMap<String, DiscoveryStatus> {
+        self.inner.discoveries.all()
+    }
+
+    /// A request that belongs to no account ended `took` after it was sent.
+    pub(crate) fn request_of_no_account(&self, resource: Resource, took: Duration) {
+        self.inner.durations.observe(resource, took);
     }
 
     /// A request ended `took` after it was sent.
@@ -293,6 +329,7 @@ impl Telemetry {
         writer.family(&f::LOG_LINES_DROPPED).put([], dropped);
         self.inner.write_config(&mut writer);
         self.inner.write_token_files(&mut writer);
+        self.inner.discoveries.write(&mut writer);
         self.inner.durations.write(&mut writer);
         self.inner.accounts.write(&mut writer);
         self.inner.process.write(&mut writer);

@@ -20,12 +20,14 @@ pub enum Resource {
     Integrations,
     /// The state of the API token, and when it expires.
     TokenVerify,
+    /// The accounts that a token may read. It belongs to no account.
+    Accounts,
 }
 
 impl Resource {
     /// All resources, in the order of [`Resource::index`].
-    pub const ALL: [Self; 5] =
-        [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::TokenVerify];
+    pub const ALL: [Self; 6] =
+        [Self::Summary, Self::User, Self::Behaviors, Self::Integrations, Self::TokenVerify, Self::Accounts];
 
     /// The name in labels, messages and the state file.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +37,7 @@ impl Resource {
             Self::Behaviors => "behaviors",
             Self::Integrations => "integrations",
             Self::TokenVerify => "token_verify",
+            Self::Accounts => "accounts",
         }
     }
 
@@ -47,7 +50,7 @@ impl Resource {
     const fn has_rows(self) -> bool {
         match self {
             Self::Summary | Self::User | Self::Behaviors | Self::Integrations => true,
-            Self::TokenVerify => false,
+            Self::TokenVerify | Self::Accounts => false,
         }
     }
 
@@ -70,11 +73,16 @@ impl Resource {
                 "tenant_url",
                 "well_known_url",
             ],
-            Self::TokenVerify => &[],
+            Self::TokenVerify | Self::Accounts => &[],
         }
     }
 
-    /// The resources whose responses have rows.
+    /// The resources of an account.
+    pub fn of_account() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|resource| *resource != Self::Accounts)
+    }
+
+    /// The resources of an account whose responses have rows.
     pub fn with_rows() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|resource| resource.has_rows())
     }
@@ -104,7 +112,7 @@ impl Intervals {
     pub const fn of(&self, resource: Resource) -> Option<Duration> {
         match resource {
             Resource::Summary => Some(self.summary),
-            Resource::User => None,
+            Resource::User | Resource::Accounts => None,
             Resource::Behaviors => Some(self.behaviors),
             Resource::Integrations => Some(self.integrations),
             Resource::TokenVerify => Some(TOKEN_INTERVAL),

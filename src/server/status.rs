@@ -22,7 +22,7 @@ use crate::clock::{Instant, Timestamp};
 use crate::metrics::telemetry::Telemetry;
 use crate::model::{Resource, Snapshot};
 use crate::server::status::history::History;
-use document::{Account, Budget, Head, State, TokenFiles};
+use document::{Account, Budget, Discovery, Head, State, TokenFiles};
 pub use query::Query;
 use query::View;
 
@@ -125,11 +125,16 @@ impl Status {
         let version = env!("CARGO_PKG_VERSION");
         let known = telemetry.known_token_files();
         let token_files = known.as_deref().map(TokenFiles::from);
+        let discoveries = telemetry.known_discoveries();
+        let discovery: Vec<_> =
+            discoveries.iter().map(|(label, status)| Discovery::new(label, status)).collect();
         let mut undated = SipHasher13::new();
-        undated.write(&to_json(&(version, &state, &token_files)));
+        undated.write(&to_json(&(version, &state, &token_files, &discovery)));
         let (trend_seconds, dashboard) = (self.trend.as_secs_f64(), self.dashboard.as_deref());
         let now = date.to_string();
-        let mut json = unclosed(&Head { version, now, state, trend_seconds, dashboard, token_files });
+        let discovery = discovery.as_slice();
+        let head = Head { version, now, state, trend_seconds, dashboard, token_files, discovery };
+        let mut json = unclosed(&head);
         let dated = json.len();
         json.extend_from_slice(b",\"accounts\":[");
         let selected = self.accounts.iter().filter(|account| query.selects(&account.id));

@@ -14,7 +14,9 @@ use uuid::Uuid;
 
 use super::api_options::{EventCount, EventIds, ResetEvents};
 use super::sample_data::Person;
-use super::scenario::{AccountSpec, BehaviorSpec, IntegrationSpec, Level, MAX_EVENTS_PER_USER, Plan};
+use super::scenario::{
+    AccountSpec, AccountState, BehaviorSpec, IntegrationSpec, Level, MAX_EVENTS_PER_USER, Plan,
+};
 use super::summary_cache::{Row, SummaryCache};
 use crate::clock::Timestamp;
 use user::{Appended, Era, Presence};
@@ -32,6 +34,8 @@ pub(super) struct Rules {
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) id: String,
+    pub(super) name: String,
+    pub(super) state: AccountState,
     pub(super) plan: Plan,
     pub(super) behaviors: BTreeMap<String, Behavior>,
     pub(super) integrations: Vec<Integration>,
@@ -88,6 +92,8 @@ impl Account {
         };
         let mut account = Self {
             id: spec.id.clone(),
+            name: spec.name.clone().unwrap_or_else(|| format!("Account {:.8}", spec.id)),
+            state: spec.state,
             plan: spec.plan,
             behaviors: BTreeMap::new(),
             integrations: spec.integrations.iter().map(integration).collect(),

@@ -12,6 +12,7 @@
 //! | `DELETE /__control/faults` | - | 204 |
 //! | `POST /__control/events` | `{"account", "user", "behavior", "id"?, "risk_level"?, "timestamp_ms"?, "count"?}` | the last event |
 //! | `POST /__control/behaviors` | `{"account", "behavior": {"id", "name", "description"?, "enabled", "risk_level"}}` | 204 |
+//! | `POST /__control/accounts` | `{"account", "state": "open" or "closed"}` | 204 |
 //! | `POST /__control/reset` | `{"account", "user"}` | 204 |
 //! | `POST /__control/remove` | `{"account", "user"}` | 204 |
 
@@ -32,7 +33,7 @@ use super::faults::FaultRule;
 use super::ground_truth::{Details, Include};
 use super::routes::parameter;
 use super::scenario::MAX_EVENTS_PER_USER;
-use super::scenario::{BehaviorSpec, Level};
+use super::scenario::{AccountState, BehaviorSpec, Level};
 use super::world::ActionError;
 use crate::clock::Timestamp;
 use crate::http::{Abort, Body, full};
@@ -57,6 +58,13 @@ struct EventBody {
 struct BehaviorBody {
     account: String,
     behavior: BehaviorSpec,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountBody {
+    account: String,
+    state: AccountState,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +192,11 @@ fn perform(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Answer, (Statu
         (&Method::POST, "/__control/behaviors") => {
             let body: BehaviorBody = read(body)?;
             world.set_behavior(&body.account, body.behavior, now).map_err(impossible)?;
+            Ok(Answer::Empty)
+        }
+        (&Method::POST, "/__control/accounts") => {
+            let body: AccountBody = read(body)?;
+            world.set_state(&body.account, body.state).map_err(impossible)?;
             Ok(Answer::Empty)
         }
         (&Method::POST, "/__control/reset") => {

@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
 use super::endpoint::Permission;
-use super::scenario::{KeySpec, LimitSpec, TokenSpec};
+use super::scenario::{KeySpec, LimitSpec, TokenOwner, TokenSpec};
 use crate::clock::{Instant, Timestamp};
 
 /// All credentials, and how much of its limit each one has used.
@@ -37,6 +37,7 @@ pub(super) struct Credential {
     /// `None` for every account.
     accounts: Option<Vec<String>>,
     permissions: BTreeSet<Permission>,
+    pub(super) owner: TokenOwner,
     pub(super) expires_on: Option<Timestamp>,
     pub(super) kind: Kind,
 }
@@ -99,6 +100,7 @@ impl Auth {
                 user: spec.user.clone().unwrap_or_else(|| format!("tokens[{index}]")),
                 accounts: spec.accounts.clone(),
                 permissions: spec.permissions.clone(),
+                owner: spec.owner,
                 expires_on: spec.expires_on.map(|when| when.date(start)),
                 kind: Kind::Token,
             };
@@ -108,7 +110,8 @@ impl Auth {
             let credential = Credential {
                 user: spec.user.clone().unwrap_or_else(|| format!("keys[{index}]")),
                 accounts: None,
-                permissions: BTreeSet::from([Permission::Read, Permission::Write, Permission::PiiRead]),
+                permissions: BTreeSet::from(Permission::ALL),
+                owner: TokenOwner::User,
                 expires_on: None,
                 kind: Kind::GlobalKey,
             };
@@ -199,6 +202,7 @@ mod tests {
             permissions: BTreeSet::from([Permission::Read]),
             accounts: None,
             user: user.map(str::to_owned),
+            owner: TokenOwner::User,
             expires_on: None,
         };
         let tokens = [token("a", Some("ann")), token("b", Some("ann")), token("c", None)];

@@ -22,6 +22,8 @@ pub enum Endpoint {
     Reference,
     /// `/user/tokens/verify`
     TokenVerify,
+    /// `/accounts`
+    Accounts,
     /// Not a path of the API.
     Unrouted,
 }
@@ -38,4 +40,12 @@ pub enum Permission {
     /// Read users and events.
     #[serde(rename = "Zero Trust: PII Read")]
     PiiRead,
+    /// List accounts.
+    #[serde(rename = "Account Settings Read")]
+    AccountSettings,
+}
+
+impl Permission {
+    /// All permission groups.
+    pub(super) const ALL: [Self; 4] = [Self::Read, Self::Write, Self::PiiRead, Self::AccountSettings];
 }

@@ -82,7 +82,10 @@ impl World {
         }
         let subject = &request.route.subject;
         let Some(account) = request.route.account.as_deref() else {
-            return verify(request.credential);
+            return match request.route.endpoint {
+                Endpoint::Accounts => self.listed_accounts(request.credential, request.query),
+                _ => verify(request.credential),
+            };
         };
         match (request.route.endpoint, request.method) {
             (Endpoint::Behaviors, &Method::GET) => Ok(self.behaviors(account, BehaviorsAnswer::Full, now)),
@@ -121,7 +124,7 @@ impl World {
                 let index = all.integrations.iter().position(|one| one.reference_id == *subject);
                 found(all, index.ok_or_else(|| Failure::not_found("integration"))?)
             }
-            (Endpoint::TokenVerify | Endpoint::Unrouted, _) => Err(Failure::unrouted()),
+            (Endpoint::TokenVerify | Endpoint::Accounts | Endpoint::Unrouted, _) => Err(Failure::unrouted()),
         }
     }
 

@@ -28,7 +28,7 @@ use super::page_slice::PageInfo;
 use super::response::{Failure, Outcome, Success, error_status, known, limit_headers};
 use super::response_body::Delivery;
 use super::routes::{self, Route};
-use super::scenario::Plan;
+use super::scenario::{AccountState, Plan};
 use super::world::World;
 use crate::clock::Timestamp;
 use crate::http::{Abort, Body};
@@ -192,7 +192,8 @@ fn decide(
         return Err(wrong_method(parts, methods));
     };
     if let Some(account) = route.account.as_deref() {
-        let plan = world.account(account).map(|account| account.plan);
+        let open = world.account(account).filter(|account| account.state == AccountState::Open);
+        let plan = open.map(|account| account.plan);
         let looks_like_an_id = account.len() == 32 && account.bytes().all(|byte| byte.is_ascii_hexdigit());
         if plan.is_none() && !looks_like_an_id {
             return Err(Failure::unrouted());

@@ -126,6 +126,21 @@ impl PageSlice {
 }
 
 impl PageInfo {
+    /// A page of a list whose pages Cloudflare documents, with all numbers.
+    pub(super) fn numbered(page: usize, size: usize, count: usize, total: usize) -> Self {
+        Self {
+            page,
+            named_size: Some(size),
+            per_page: size,
+            count,
+            total_count: total as i64,
+            total_pages: total.div_ceil(size),
+            totals: Totals::Numbers,
+            next_page: NextPage::Page,
+            next_start: None,
+        }
+    }
+
     /// `result_info`; `None` if the answer has none.
     pub(super) fn json(&self) -> Option<Value> {
         let (count, total_count, total_pages) = (self.count, self.total_count, self.total_pages);

@@ -22,6 +22,8 @@ pub(super) mod known {
     pub(in crate::simulator) const NOT_ROUTED: (u32, &str) =
         (7003, "Could not route to the path given, perhaps your object identifier is invalid?");
     pub(in crate::simulator) const NO_ROUTE: (u32, &str) = (7000, "No route for that URI");
+    pub(in crate::simulator) const ACCOUNT_TOKEN: (u32, &str) =
+        (1001, "Account owned tokens may not be used with this endpoint");
     pub(in crate::simulator) const LIMITED: (u32, &str) =
         (971, "Please wait and consider throttling your request speed");
 }

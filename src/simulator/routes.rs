@@ -31,6 +31,7 @@ impl Route {
         let parts: Vec<String> = path.split('/').map(decoded).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let (endpoint, account, subject) = match parts.as_slice() {
+            ["accounts"] => (Endpoint::Accounts, None, ""),
             ["user", "tokens", "verify"] => (Endpoint::TokenVerify, None, ""),
             ["accounts", account, "zt_risk_scoring", rest @ ..] => {
                 let (endpoint, subject) = match rest {
@@ -63,7 +64,8 @@ pub(super) fn methods(endpoint: Endpoint) -> &'static [(Method, Allowed)] {
         Endpoint::Integrations => &[(Method::GET, READ), (Method::POST, WRITE)],
         Endpoint::Integration => &[(Method::GET, READ), (Method::PUT, WRITE), (Method::DELETE, WRITE)],
         Endpoint::Reference => &[(Method::GET, READ)],
-        Endpoint::TokenVerify => &[(Method::GET, &[])],
+        // Without the permission, the list is empty.
+        Endpoint::TokenVerify | Endpoint::Accounts => &[(Method::GET, &[])],
         Endpoint::Unrouted => &[],
     }
 }

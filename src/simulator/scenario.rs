@@ -21,8 +21,8 @@ use super::story::Story;
 pub(super) use error::Refusal;
 pub use error::ScenarioError;
 pub use specs::{
-    AccountSpec, BehaviorSpec, EventSpec, IntegrationSpec, KeySpec, Level, LimitSpec, Plan, TokenSpec,
-    UserSpec,
+    AccountSpec, AccountState, BehaviorSpec, EventSpec, IntegrationSpec, KeySpec, Level, LimitSpec, Plan,
+    TokenOwner, TokenSpec, UserSpec,
 };
 pub use time_spec::TimeSpec;
 
@@ -106,6 +106,8 @@ impl Scenario {
     pub fn generated(users: u32, seed: u64) -> Self {
         let account = AccountSpec {
             id: GENERATED_ACCOUNT.to_owned(),
+            name: None,
+            state: AccountState::Open,
             plan: Plan::Enterprise,
             users: Vec::new(),
             generated_users: users,
@@ -120,9 +122,10 @@ impl Scenario {
         };
         let token = TokenSpec {
             token: GENERATED_TOKEN.to_owned(),
-            permissions: BTreeSet::from([Permission::Read, Permission::Write, Permission::PiiRead]),
+            permissions: BTreeSet::from(Permission::ALL),
             accounts: None,
             user: None,
+            owner: TokenOwner::User,
             expires_on: None,
         };
         Self { seed, accounts: vec![account], tokens: vec![token], ..Self::default() }
@@ -204,7 +207,8 @@ mod tests {
         }
         let dates = "must be a duration before the start such as -90m or -1d12h, today, yesterday, a date such as \
                      2026-11-20 or 2026-11-20T08:00:00Z, or seconds since 1970";
-        let permissions = "must be Zero Trust Read, Zero Trust Write or Zero Trust: PII Read";
+        let permissions =
+            "must be Zero Trust Read, Zero Trust Write, Zero Trust: PII Read or Account Settings Read";
         let users = "accounts:\n- id: a\n  users:\n";
         for (text, wanted) in [
             (

@@ -12,7 +12,7 @@ use super::api_options::ApiOptions;
 use super::auth::Auth;
 use super::faults::Faults;
 use super::ground_truth::{ChangeRecord, Details, EventRecord, GroundTruth, Include, Record, UserRecord};
-use super::scenario::{AccountSpec, BehaviorSpec, Level, MAX_BEHAVIORS, Scenario};
+use super::scenario::{AccountSpec, AccountState, BehaviorSpec, Level, MAX_BEHAVIORS, Scenario};
 use super::workload::{self, Action, RngSeed, Workload};
 use crate::clock::Timestamp;
 
@@ -111,6 +111,18 @@ impl World {
 
     pub(super) fn account(&mut self, id: &str) -> Option<&mut Account> {
         self.accounts.get_mut(id).map(|simulation| &mut simulation.account)
+    }
+
+    /// The accounts that exist, sorted by id.
+    pub(super) fn open_accounts(&self) -> impl Iterator<Item = &Account> {
+        let accounts = self.accounts.values().map(|simulation| &simulation.account);
+        accounts.filter(|account| account.state == AccountState::Open)
+    }
+
+    /// Opens or closes an account.
+    pub(super) fn set_state(&mut self, account: &str, state: AccountState) -> Result<(), ActionError> {
+        self.account(account).ok_or(ActionError::UnknownAccount)?.state = state;
+        Ok(())
     }
 
     /// Applies everything that the workloads have scheduled up to `now`.

@@ -374,7 +374,7 @@ test("a cause that many accounts share is one line", async () => {
   ]);
 });
 
-test("token files that cannot be used are named, whatever the number of accounts", async () => {
+test("token files that cannot be used, and tokens that find nothing, are named, whatever the number of accounts", async () => {
   for (const count of [0, 1, 12]) {
     const status = documentOf(count, false);
     const problems = [
@@ -384,9 +384,9 @@ test("token files that cannot be used are named, whatever the number of accounts
     status.token_files = { used: count, problems, problems_omitted: 3 };
     await serve(status);
     await openPage();
-    assert.deepEqual(await page.locator("[aria-label='Token files'] li").allTextContents(), [
-      "token file: bad name acme: its name must be an account id",
-      `token file: unusable ${"0".repeat(32)}: the content of the file is empty`,
+    assert.deepEqual(await page.locator("[aria-label='Sources of accounts'] li").allTextContents(), [
+      "Token file: bad name acme: its name must be an account id",
+      `Token file: unusable ${"0".repeat(32)}: the content of the file is empty`,
       "and 3 more files",
     ]);
     await assertAccessible(`${count} accounts`);
@@ -394,10 +394,18 @@ test("token files that cannot be used are named, whatever the number of accounts
   }
   const status = documentOf(0, false);
   status.token_files = { used: 0, problems: [], problems_omitted: 0 };
+  status.discovery = [
+    { token_file: "token", watched: 0, not_entitled: [], not_entitled_omitted: 0, last_success: null, problem: "the list is empty" },
+    { token_file: "other", watched: 3, not_entitled: ["Acme", "Branch"], not_entitled_omitted: 1, last_success: null, problem: null },
+  ];
   await serve(status);
   await openPage();
-  assert.deepEqual(await page.locator("[aria-label='Token files'] li").allTextContents(),
-    ["No token files in accounts_from.tokens_dir"]);
+  assert.deepEqual(await page.locator("[aria-label='Sources of accounts'] li").allTextContents(),
+    [
+      "No token files in accounts_from.tokens_dir",
+      "Accounts cannot be found with token: the list is empty",
+      "Without user risk scoring, found with other and tried once a day: Acme, Branch and 1 more",
+    ]);
 });
 
 test("of 400 accounts the first 40 are listed, and the others on demand", async () => {

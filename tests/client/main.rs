@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod account_list;
 #[path = "../shared/canned.rs"]
 mod canned;
 mod cut_lists;

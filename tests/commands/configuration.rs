@@ -18,7 +18,7 @@ const SCHEMA: &str =
 
 /// The name of a key in the manual.
 fn name(key: &Key) -> String {
-    if key.is_of_account() { format!("{}[].{}", key.section, key.name) } else { key.path() }
+    if key.is_in_list() { format!("{}[].{}", key.section, key.name) } else { key.path() }
 }
 
 /// The row of a key in the manual; `link` follows the meaning.
@@ -120,7 +120,7 @@ fn the_chart_takes_every_key_that_it_does_not_set_itself() {
         let names = schema["properties"].as_object().unwrap().keys();
         names.map(move |name| format!("{section}.{name}"))
     });
-    let keys = ALL.iter().filter(|key| !key.is_of_account()).map(Key::path);
+    let keys = ALL.iter().filter(|key| !key.is_in_list()).map(Key::path);
     let keys = keys.filter(|path| !SET_BY_THE_CHART.contains(&path.as_str()));
     assert_eq!(names.collect::<BTreeSet<_>>(), keys.collect());
 }
@@ -140,7 +140,7 @@ fn is_taken(key: &Key, value: &str) -> bool {
 fn the_chart_has_the_bounds_and_choices_of_the_exporter() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let mut compared = 0;
-    for key in ALL.iter().filter(|key| !key.is_of_account()) {
+    for key in ALL.iter().filter(|key| !key.is_in_list()) {
         let rule = &schema["properties"]["config"]["properties"][key.section]["properties"][key.name];
         if let (Some(least), Some(most)) = (rule["minimum"].as_i64(), rule["maximum"].as_i64()) {
             let wanted = [(least - 1, false), (least, true), (most, true), (most + 1, false)];

@@ -3,6 +3,7 @@
 mod bad_hour;
 mod cut_lists;
 mod day;
+mod discovery;
 mod held_back;
 mod history;
 mod live;

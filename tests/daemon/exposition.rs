@@ -181,6 +181,7 @@ fn no_label_has_the_name_of_a_target_label() {
     let telemetry = Telemetry::new(Clock::system());
     telemetry.accounts([(acme(), Budget::new(0.25, Clock::system()))]);
     telemetry.poll_interval("acme", Resource::Summary, Duration::from_secs(30));
+    telemetry.discoveries(["token".to_owned()]);
     let text = encode(Format::Text, &shared([accounts::full()])) + &telemetry.render(Format::Text);
     let found = label_names(&text);
     let declared = || families::cloudflare::ALL.iter().chain(&own_families::ALL);
@@ -362,15 +363,20 @@ fn the_families_about_the_exporter_are_those_declared() {
     telemetry.web_certificate(Timestamp::from_seconds(1_800_000_000));
     telemetry.config_loaded(Timestamp::from_seconds(1_790_000_000));
     telemetry.baseline("acme", BaselineState::Readable, Timestamp::from_seconds(1_790_000_000));
+    telemetry.discoveries(["token".to_owned()]);
     let text = telemetry.render(Format::Text);
     let is: BTreeSet<_> = types(&text).into_iter().collect();
     let declared: BTreeSet<_> = own_families::ALL
         .iter()
         .map(|family| (family.name, family.kind.as_str()))
-        // There is no block and no directory of tokens, and the number of open files may be unlimited.
+        // There is no block, no directory of tokens and no list of accounts, and the number of open files may be unlimited.
         .filter(|(name, _)| {
-            !["zt_risk_exporter_blocked_until_timestamp_seconds", "zt_risk_exporter_token_files"]
-                .contains(name)
+            let absent = [
+                "zt_risk_exporter_blocked_until_timestamp_seconds",
+                "zt_risk_exporter_token_files",
+                "zt_risk_exporter_discovery_last_success_timestamp_seconds",
+            ];
+            !absent.contains(name)
         })
         // There is no block, and the number of open files may be unlimited.
         .filter(|(name, _)| *name != "zt_risk_exporter_blocked_until_timestamp_seconds")

@@ -40,6 +40,7 @@ def cases() -> list[Case]:
         *reload_failed(),
         *baseline(),
         *token_files(),
+        *discovery(),
         *state(),
     ]
 
@@ -578,6 +579,39 @@ def token_files() -> list[Case]:
             {30: who},
         ),
         case("files that are used are quiet", {files("used"): hold(40, 60), files("unusable"): hold(0, 60)}, {30: []}),
+    ]
+
+
+def discovery() -> list[Case]:
+    def readings(outcome: str, token_file: str = "token") -> str:
+        return f"zt_risk_exporter_discovery_readings_total account= token_file={token_file} outcome={outcome}"
+
+    def case(sentence: str, series: dict[str, History], firing: dict[float, list[str]]) -> Case:
+        return Case("ZtRiskExporterDiscoveryFailing", sentence, series, firing, by="token_file")
+
+    return [
+        case(
+            "lists that fail fire after twenty minutes until one is read",
+            {
+                readings("ok"): stairs(10, 60) + hold(6, 60) + stairs(10, 60, 6),
+                readings("empty"): hold(0, 60) + stairs(1, 60) + hold(60, 60),
+            },
+            {59: [], 70: [], 85: ["token"], 119: ["token"], 125: []},
+        ),
+        case(
+            "a list that fails now and then is quiet",
+            {readings("ok"): stairs(10, 120), readings("unavailable"): stairs(20, 120)},
+            {60: [], 100: []},
+        ),
+        case(
+            "only the token that fails fires",
+            {
+                readings("ok"): stairs(10, 60),
+                readings("ok", "other"): hold(0, 60),
+                readings("refused", "other"): stairs(1, 60),
+            },
+            {50: ["other"]},
+        ),
     ]
 
 

@@ -113,6 +113,7 @@ EDITS = [
     ),
     ("ZeroTrustBehaviorDrifted", "max by", "min by"),
     ("ZtRiskExporterTokenFiles", '{result!="used"}', ""),
+    ("ZtRiskExporterDiscoveryFailing", "unless", "and"),
     ("ZtRiskExporterTokenFiles", "== 0", "> 0"),
     (recorded.EVENTS, "increase(cloudflare_zt_risk_events_total[1h]) < ", "0 * "),
     (recorded.NEW_USERS, "increase(cloudflare_zt_risk_behavior_users_total[1h]) < ", "0 * "),

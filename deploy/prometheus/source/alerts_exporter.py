@@ -374,6 +374,28 @@ def state_alerts(s: Settings) -> list[Alert]:
             fires_when="a file in `accounts_from.tokens_dir` is not used as it is, or the directory has no files",
         ),
         Alert(
+            name="ZtRiskExporterDiscoveryFailing",
+            severity=WARNING,
+            expr=f"""
+            sum by (job, instance, token_file) (
+              {indented(14, rose('zt_risk_exporter_discovery_readings_total{outcome!="ok"}', s.discovery_window))}
+            )
+              unless sum by (job, instance, token_file) (
+                {indented(16, rose('zt_risk_exporter_discovery_readings_total{outcome="ok"}', s.discovery_window))}
+              )
+            """,
+            for_duration=str(s.discovery_for),
+            summary="The accounts of {{ $labels.token_file }} cannot be found.",
+            description="""
+            The exporter {{ $labels.instance }} cannot list the accounts of the token {{ $labels.token_file }}. Accounts
+            that were found before are watched on, and new ones are not found. The log, the live page and the command
+            say why. Correct the token or its permissions at Cloudflare.
+            """,
+            command="zt-risk-exporter check",
+            dashboard=EXPORTER_INSTANCE,
+            fires_when=f"the accounts of a token could not be listed for {s.discovery_window}",
+        ),
+        Alert(
             name="ZtRiskExporterConnectionsClosed",
             severity=WARNING,
             expr=f"""

@@ -229,6 +229,9 @@ class Settings:
     reload_for: Duration = minutes(5)
     # BaselineUnreadable: long enough to correct a typing error.
     baseline_for: Duration = minutes(5)
+    # DiscoveryFailing: the list is tried again every minute after a failure.
+    discovery_window: Duration = minutes(15)
+    discovery_for: Duration = minutes(5)
     # UnknownRiskLevel: ten polls.
     unknown_for: Duration = minutes(5)
 

@@ -21,8 +21,16 @@ pub(crate) struct Renewal {
     pub credential: Credentials,
 }
 
-/// Where renewals are reported. What finds no room is reported again at the next check.
-pub(crate) type Renewals = mpsc::Sender<Renewal>;
+/// What a poller reports.
+pub(crate) enum Notice {
+    /// The file of the account has other credentials.
+    Renewed(Renewal),
+    /// The account with this id, which was found, has no user risk scoring.
+    NotEntitled(String),
+}
+
+/// Where this is reported. What finds no room is reported again, at the next check or request.
+pub(crate) type Notices = mpsc::Sender<Notice>;
 
 impl Poller {
     /// Reads the file with the credentials, and reports them if they changed.
@@ -63,7 +71,7 @@ impl Poller {
         if read != connection.credential {
             let account = self.parts.account.name().id.clone();
             let renewal = Renewal { account, connection: Arc::clone(connection), credential: read };
-            let _ = self.renewals.try_send(renewal);
+            let _ = self.notices.try_send(Notice::Renewed(renewal));
         }
     }
 

@@ -6,6 +6,7 @@ use super::incident_log::{CALM, Line};
 use super::{Parts, Poller};
 use crate::cloudflare::{Error, Outcome, without_ray};
 use crate::collector::shared_failures::{SharedCause, Telling};
+use crate::config::AccountOrigin;
 use crate::metrics::telemetry::IncidentCause;
 use crate::model::{AccountName, Completeness, Resource};
 
@@ -198,12 +199,16 @@ impl Poller {
                 .is_some_and(|configured| configured < interval)
             {
                 let (resource, interval_seconds) = (resource.as_str(), interval.as_secs());
-                tracing::warn!(
-                    account = alias,
-                    resource,
-                    interval_seconds,
-                    "read less often than configured, to stay within the budget"
-                );
+                let message = "read less often than configured, to stay within the budget";
+                // Hundreds of found accounts may share a budget, and one line says that for all of them.
+                match self.assignment.origin {
+                    AccountOrigin::Configured => {
+                        tracing::warn!(account = alias, resource, interval_seconds, "{message}");
+                    }
+                    AccountOrigin::Discovered => {
+                        tracing::debug!(account = alias, resource, interval_seconds, "{message}");
+                    }
+                }
             }
         }
     }

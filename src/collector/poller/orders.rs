@@ -10,6 +10,7 @@ use crate::clock::Instant;
 use crate::collector::account::feed::FeedSettings;
 use crate::collector::account::{Hold, Settings};
 use crate::collector::credential_watch::CredentialWatch;
+use crate::config::AccountOrigin;
 use crate::metrics::telemetry::IncidentSource;
 use crate::model::Resource;
 
@@ -21,6 +22,8 @@ pub(crate) struct Assignment {
     pub feed: Option<FeedSettings>,
     /// How its requests are sent.
     pub connection: Arc<Connection>,
+    /// Where the account comes from.
+    pub origin: AccountOrigin,
 }
 
 impl Assignment {

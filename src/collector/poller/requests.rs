@@ -2,13 +2,14 @@
 
 use tokio::task::block_in_place;
 
-use super::{Parts, Poller};
+use super::{Notice, Parts, Poller};
 use crate::clock::{Instant, Timestamp};
 use crate::cloudflare::{Credentials, Error, Kind, Limiter};
 use crate::collector::account::Account;
 use crate::collector::account::feed::EventDetails;
 use crate::collector::ledger::{DetailRequest, FetchReason};
 use crate::collector::schedule::FailureClass;
+use crate::config::AccountOrigin;
 use crate::feed::record::Details;
 use crate::model::{AccountName, Completeness, Resource};
 
@@ -35,7 +36,9 @@ impl Poller {
                 self.report_list(resource, odd.as_ref(), &Completeness::Complete);
             }
             Resource::TokenVerify => self.verify_token().await,
-            Resource::User => unreachable!("{} is not read periodically", resource.as_str()),
+            Resource::User | Resource::Accounts => {
+                unreachable!("{} is not read periodically", resource.as_str())
+            }
         }
     }
 
@@ -164,6 +167,11 @@ impl Poller {
             Err(error) => {
                 account.failed(resource, failure_class(&error), now);
                 self.report(resource, Some(&error));
+                let is_found = self.assignment.origin == AccountOrigin::Discovered;
+                if is_found && resource == Resource::Summary && error.kind() == Kind::NotEntitled {
+                    let id = self.parts.account.name().id.clone();
+                    let _ = self.notices.try_send(Notice::NotEntitled(id));
+                }
             }
         }
     }

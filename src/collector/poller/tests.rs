@@ -12,6 +12,7 @@ use crate::cloudflare::{Limits, OperationLimits, Options};
 use crate::collector::account::Settings;
 use crate::collector::shared_failures::SharedFailures;
 use crate::collector::user_label::UserLabel;
+use crate::config::AccountOrigin;
 use crate::model::AccountName;
 use crate::model::resource::Intervals;
 
@@ -72,6 +73,7 @@ fn assignment(alias: &str, connection: &Arc<Connection>) -> Order {
         settings: settings(alias),
         feed: None,
         connection: Arc::clone(connection),
+        origin: AccountOrigin::Configured,
     }))
 }
 
@@ -122,8 +124,12 @@ async fn overdue(connection: &Arc<Connection>, clock: &Clock, sent: &mut mpsc::R
     let mut frequent = settings("first");
     frequent.intervals.summary = Duration::from_secs(10);
     let name = frequent.name.clone();
-    let first =
-        Arc::new(Assignment { settings: frequent.clone(), feed: None, connection: Arc::clone(connection) });
+    let first = Arc::new(Assignment {
+        settings: frequent.clone(),
+        feed: None,
+        connection: Arc::clone(connection),
+        origin: AccountOrigin::Configured,
+    });
     let account = Account::new(frequent);
     let (snapshots, mut published) = watch::channel(Arc::new(account.snapshot()));
     let telemetry = Telemetry::new(clock.clone());

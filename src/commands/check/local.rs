@@ -36,6 +36,7 @@ pub(super) fn offline(offline: &Offline, beside: Vec<Finding>) -> Vec<Finding> {
             TokensDir::Elsewhere(directory) => left(Subject::TokenFiles, Some(directory)),
             TokensDir::Listed(files) => token_files(files),
         },
+        offline.discovery.iter().flat_map(|one| left(Subject::Discovery, Some(&one.token_file))).collect(),
         beside,
         credentials(offline),
         left(Subject::HashKey, offline.hash_key_file.as_deref()),

@@ -61,6 +61,8 @@ pub(super) enum Subject {
     Configuration,
     /// The directory of tokens.
     TokenFiles,
+    /// A token whose accounts are found.
+    Discovery,
     /// TLS, passwords and limits of the port.
     WebConfiguration,
     /// The certificate of the port.
@@ -88,6 +90,7 @@ impl Subject {
         match self {
             Self::Configuration => "configuration",
             Self::TokenFiles => "token_files",
+            Self::Discovery => "discovery",
             Self::WebConfiguration => "web_configuration",
             Self::WebCertificate => "web_certificate",
             Self::Credential => "credential",
@@ -143,6 +146,7 @@ impl Finding {
             Subject::Endpoint(_) => self.account.as_deref(),
             Subject::Configuration
             | Subject::TokenFiles
+            | Subject::Discovery
             | Subject::WebConfiguration
             | Subject::WebCertificate
             | Subject::Credential

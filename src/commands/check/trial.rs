@@ -136,6 +136,7 @@ fn in_short(error: &Error) -> String {
             };
         }
         Kind::Forbidden(MissingGrant::Account) => "not for this account",
+        Kind::Forbidden(MissingGrant::User) => "not of a user",
         Kind::NotEntitled => "no user risk scoring",
         Kind::NotFound => "not found",
         Kind::Limited(Limiter::Cloudflare) => "rate limit reached",

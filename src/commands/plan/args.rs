@@ -21,6 +21,9 @@ pub(crate) struct PlanArgs {
     /// Send no requests, and plan for this number of users at risk
     #[arg(long, value_name = "N", value_parser = whole_number(0..=10_000_000_u64))]
     pub(super) users: Option<u64>,
+    /// The number of accounts that share the budget, such as those that are found with one token
+    #[arg(long, value_name = "N", value_parser = whole_number(1..=10_000_u32))]
+    pub(super) sharing: Option<u32>,
     // The page size that the client requests if a list has pages. The documented API has none.
     /// The number of users per request of the list
     #[arg(long, value_name = "N", default_value_t = 1_000, requires = "users", value_parser = whole_number(1..=u32::MAX))]
@@ -57,6 +60,7 @@ impl PlanArgs {
         Load {
             changes: self.changes.unwrap_or(load.changes),
             basis: if self.changes.is_some() { Basis::Given } else { load.basis },
+            sharing: self.sharing.unwrap_or(load.sharing),
             budget_share: self.budget_share.unwrap_or(load.budget_share),
             intervals: Intervals {
                 summary: self.summary_interval.unwrap_or(summary),

@@ -9,7 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Account, DEFAULT_SHARE, DistinctCredentials, Identification, LONGEST_ALIAS, is_alias, is_id};
+use super::{
+    Account, AccountOrigin, DEFAULT_SHARE, DistinctCredentials, Identification, LONGEST_ALIAS, is_alias,
+    is_id,
+};
 use crate::config::baseline::BaselineFile;
 use crate::config::directory::visible_names;
 use crate::config::error::Error;
@@ -112,8 +115,8 @@ pub(super) fn load(
                 // They share one budget.
                 let budget_share = listed.iter().find(same).map_or(DEFAULT_SHARE, |other| other.budget_share);
                 let credentials = CredentialSource::TokenFile(path);
-                let baseline = baseline.cloned();
-                accounts.push(Account { id, alias, credentials, credential, budget_share, baseline });
+                let (baseline, origin) = (baseline.cloned(), AccountOrigin::Configured);
+                accounts.push(Account { id, alias, credentials, credential, budget_share, baseline, origin });
             }
             Err(error) => {
                 // One result for each file: that it has no token is the worse one.
@@ -280,7 +283,7 @@ fn distinguish(named: &mut [Named], listed: &[Account]) -> Vec<TokenFileProblem>
 }
 
 /// The alias with these digits after it, and not longer than an alias may be.
-fn ending_with(alias: &str, digits: &str) -> String {
+pub(in crate::config) fn ending_with(alias: &str, digits: &str) -> String {
     let kept: String = alias.chars().take(LONGEST_ALIAS - 1 - digits.len()).collect();
     format!("{kept}-{digits}")
 }

@@ -9,7 +9,7 @@ use super::super::error::{Error, Mistakes, Origin};
 use super::super::secret_files::{CredentialSource, Secrets, sendable};
 use super::super::sources::{CloudflareVariables, Setting};
 use super::super::yaml::Document;
-use super::{Account, DEFAULT_SHARE, Loaded, account_id, checked_email};
+use super::{Account, AccountOrigin, DEFAULT_SHARE, Loaded, account_id, checked_email};
 
 /// The account, if there is one, and warnings about the variables.
 pub(super) fn account(
@@ -41,6 +41,7 @@ pub(super) fn account(
         credential: 0,
         budget_share: DEFAULT_SHARE,
         baseline,
+        origin: AccountOrigin::Configured,
     });
     let read = account.as_ref().and_then(|account| mistakes.note(account.credentials.read()));
     let credentials = read.map(|credentials| vec![credentials]);

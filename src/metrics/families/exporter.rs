@@ -232,6 +232,27 @@ families! {
         labels: ["result"],
     };
 
+    pub(crate) const DISCOVERED_ACCOUNTS: Family<2> = Family {
+        name: "zt_risk_exporter_discovered_accounts",
+        kind: Kind::Gauge,
+        help: "Accounts that were found with the token, by state; absent without discovery.",
+        labels: ["token_file", "state"],
+    };
+
+    pub(crate) const DISCOVERY_LAST_SUCCESS: Family<1> = Family {
+        name: "zt_risk_exporter_discovery_last_success_timestamp_seconds",
+        kind: Kind::Gauge,
+        help: "When the accounts of the token were last listed as a whole.",
+        labels: ["token_file"],
+    };
+
+    pub(crate) const DISCOVERY_READINGS: Family<2> = Family {
+        name: "zt_risk_exporter_discovery_readings_total",
+        kind: Kind::Counter,
+        help: "Attempts to list the accounts of the token, by outcome.",
+        labels: ["token_file", "outcome"],
+    };
+
     pub(crate) const LOG_LINES_DROPPED: Family<0> = Family {
         name: "zt_risk_exporter_log_lines_dropped_total",
         kind: Kind::Counter,

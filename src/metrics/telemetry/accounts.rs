@@ -255,7 +255,8 @@ impl Account {
     fn write_requests(&mut self) {
         let alias = &self.alias;
         self.requests_lines = lines(&f::REQUESTS, |out| {
-            for (resource, counts) in Resource::ALL.into_iter().zip(self.requests) {
+            for resource in Resource::of_account() {
+                let counts = self.requests[resource.index()];
                 for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
                     out.put([alias, resource.as_str(), outcome.as_str()], count);
                 }

@@ -63,18 +63,35 @@ export function verdictPill({ health, users }) {
   return pill(health.state === "up_to_date" ? "good" : "plain", `nobody above low risk${asKnown}`);
 }
 
-/** What is wrong in the directory of tokens: a section, or nothing. */
-export function tokenFileTrouble(files) {
-  if (files === null) return null;
+const warning = (words, ...rest) => element("li", {}, element("strong", { class: "warn" }, words), rest);
+
+/** What is wrong in the directory of tokens. */
+function tokenFileTrouble(files) {
+  if (files === null) return [];
   const { used, problems, problems_omitted: omitted } = files;
-  const isEmpty = used === 0 && problems.length === 0;
-  if (problems.length === 0 && !isEmpty) return null;
-  return element("section", { class: "trouble", "aria-label": "Token files" }, element("ul", {},
-    isEmpty && element("li", {}, element("strong", { class: "warn" }, "No token files"), " in accounts_from.tokens_dir"),
-    problems.map(({ file, result, reason }) => element("li", {},
-      element("strong", { class: "warn" }, element("span", { class: "prefix" }, "token file: "), result.replaceAll("_", " ")),
-      ` ${file}: ${reason}`)),
-    omitted > 0 && element("li", {}, `and ${plural(omitted, "more file", "more files")}`)));
+  return [
+    used === 0 && problems.length === 0 && warning("No token files", " in accounts_from.tokens_dir"),
+    ...problems.map(({ file, result, reason }) =>
+      warning(`Token file: ${result.replaceAll("_", " ")}`, ` ${file}: ${reason}`)),
+    omitted > 0 && element("li", {}, `and ${plural(omitted, "more file", "more files")}`),
+  ].filter(Boolean);
+}
+
+/** What is in the way of finding accounts with a token, and which of them are not watched. */
+function discoveryTrouble({ token_file: file, problem, not_entitled: names, not_entitled_omitted: omitted }) {
+  const others = omitted > 0 ? ` and ${number(omitted)} more` : "";
+  return [
+    problem !== null && warning("Accounts cannot be found", ` with ${file}: ${problem}`),
+    names.length > 0 && element("li", {},
+      `Without user risk scoring, found with ${file} and tried once a day: ${names.join(", ")}${others}`),
+  ].filter(Boolean);
+}
+
+/** What is wrong with the sources of accounts: a section, or nothing. */
+export function sourceTrouble({ token_files: files, discovery }) {
+  const lines = [...tokenFileTrouble(files), ...discovery.flatMap(discoveryTrouble)];
+  if (lines.length === 0) return null;
+  return element("section", { class: "trouble", "aria-label": "Sources of accounts" }, element("ul", {}, lines));
 }
 
 /** How many accounts of a cause have a link. The list has all. */

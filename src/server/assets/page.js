@@ -4,7 +4,7 @@ import { account } from "./account.js";
 import { showTooltips } from "./charts.js";
 import { enableCopying } from "./commands.js";
 import { ago, clock, element, morph, now, setTime, tick, zone } from "./draw.js";
-import { tokenFileTrouble } from "./health.js";
+import { sourceTrouble } from "./health.js";
 import { overview } from "./overview.js";
 
 const TITLE = document.title;
@@ -38,7 +38,7 @@ function address() {
 
 function content(status) {
   const id = addressedAccount();
-  const trouble = tokenFileTrouble(status.token_files);
+  const trouble = sourceTrouble(status);
   if (id === null && onlyAccount === null) return [trouble, ...overview(status)];
   const found = status.accounts.find((known) => known.account_id === (id ?? onlyAccount));
   return [

@@ -9,7 +9,7 @@ use super::health::{Cause, Health};
 use super::links::Links;
 use super::query::View;
 use crate::clock::{Instant, Timestamp};
-use crate::metrics::telemetry::{Activity, BudgetLevel, Incident};
+use crate::metrics::telemetry::{Activity, BudgetLevel, DiscoveryStatus, Incident};
 use crate::model::token_files;
 use crate::model::{self, DriftSetting, Level, PerLevel, Resource, Snapshot, UserSeries};
 use crate::server::status::history::History;
@@ -17,7 +17,7 @@ use crate::server::status::history::History;
 /// How many users at high risk are listed: as many as fit on a screen. The command `users` lists all.
 const LISTED_USERS: usize = 20;
 
-/// How many token files with problems are listed.
+/// How many token files with problems, and found accounts without user risk scoring, are listed.
 const LISTED_TOKEN_FILES: usize = 20;
 
 #[derive(Serialize)]
@@ -28,6 +28,18 @@ pub(super) struct Head<'a> {
     pub(super) trend_seconds: f64,
     pub(super) dashboard: Option<&'a str>,
     pub(super) token_files: Option<TokenFiles<'a>>,
+    pub(super) discovery: &'a [Discovery<'a>],
+}
+
+/// A token whose accounts are found.
+#[derive(Serialize)]
+pub(super) struct Discovery<'a> {
+    token_file: &'a str,
+    watched: usize,
+    not_entitled: &'a [String],
+    not_entitled_omitted: usize,
+    last_success: Option<String>,
+    problem: Option<&'a str>,
 }
 
 /// The directory of tokens.
@@ -219,6 +231,20 @@ impl From<BudgetLevel> for Budget {
     fn from(level: BudgetLevel) -> Self {
         let BudgetLevel { limit, remaining, blocked_until } = level;
         Self { limit, remaining, blocked_until: rfc3339(blocked_until) }
+    }
+}
+
+impl<'a> Discovery<'a> {
+    pub(super) fn new(token_file: &'a str, status: &'a DiscoveryStatus) -> Self {
+        let listed = status.not_entitled.get(..LISTED_TOKEN_FILES).unwrap_or(&status.not_entitled);
+        Self {
+            token_file,
+            watched: status.watched,
+            not_entitled: listed,
+            not_entitled_omitted: status.not_entitled.len() - listed.len(),
+            last_success: rfc3339(status.last_success),
+            problem: status.problem.as_deref(),
+        }
     }
 }
 

@@ -14,6 +14,11 @@ use crate::simulator::endpoint::Permission;
 pub struct AccountSpec {
     /// The id. Cloudflare's have 32 hexadecimal digits; the schema allows any text.
     pub id: String,
+    /// The name on the list of accounts; without it, it begins like the id.
+    pub name: Option<String>,
+    /// Whether the account exists.
+    #[serde(default)]
+    pub state: AccountState,
     /// Whether the plan includes risk scoring.
     #[serde(default)]
     pub plan: Plan,
@@ -28,6 +33,17 @@ pub struct AccountSpec {
     /// The integrations at the start.
     #[serde(default)]
     pub integrations: Vec<IntegrationSpec>,
+}
+
+/// Whether an account exists. A test may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountState {
+    /// The account exists.
+    #[default]
+    Open,
+    /// The account is not listed, and no credential may use it.
+    Closed,
 }
 
 /// Whether an account may use risk scoring.
@@ -122,8 +138,22 @@ pub struct TokenSpec {
     pub accounts: Option<Vec<String>>,
     /// The owner. Tokens and keys of one owner share the rate limit. Without it, the token has a limit of its own.
     pub user: Option<String>,
+    /// Whether the token belongs to a user or to an account.
+    #[serde(default)]
+    pub owner: TokenOwner,
     /// When the token expires.
     pub expires_on: Option<TimeSpec>,
+}
+
+/// To whom a token belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenOwner {
+    /// To a user.
+    #[default]
+    User,
+    /// To an account, so it cannot list accounts (400 with code 1001).
+    Account,
 }
 
 /// An e-mail address with its global API key, which has all permissions in all accounts.

@@ -300,3 +300,27 @@ def test_a_bad_request_changes_nothing(risk, call, error):
     with pytest.raises(error):
         call(risk)
     assert (risk.behaviours.get(account_id=ACCOUNT), list(risk.integrations.list(account_id=ACCOUNT))) == before
+
+
+def test_all_pages_of_accounts_are_listed():
+    # Five is the smallest page.
+    accounts = [fields(account) for account in client(api_token="lists").accounts.list(per_page=5)]
+    assert [account["id"] for account in accounts] == [letter * 32 for letter in "abcdef"]
+    assert (accounts[3]["name"], accounts[3]["type"]) == ("Delta", "enterprise")
+    first = client(api_token="lists").accounts.list(per_page=5)
+    info = first.result_info
+    assert (info.page, info.per_page, len(first.result)) == (1, 5, 5)
+
+
+def test_a_larger_page_than_the_largest_has_its_size():
+    assert client(api_token="lists").accounts.list(per_page=100).result_info.per_page == 50
+
+
+def test_a_token_without_the_permission_gets_an_empty_list():
+    assert list(client(api_token="settings-only").accounts.list()) == []
+
+
+def test_a_token_of_an_account_cannot_list_accounts():
+    with pytest.raises(cloudflare.BadRequestError) as refused:
+        list(client(api_token="of-an-account").accounts.list())
+    assert refused.value.errors[0].code == 1001

@@ -184,3 +184,13 @@ test('unknown ids are not found, and bad requests are refused', async () => {
     await assert.rejects(async () => call(), kind);
   }
 });
+
+test('all pages of accounts are listed', async () => {
+  const listing = (apiToken: string) =>
+    new Cloudflare({ baseURL, apiToken, apiKey: null, apiEmail: null, maxRetries: 0 }).accounts.list({ per_page: 5 });
+  const found: [string, string][] = [];
+  for await (const { id, name } of listing('lists')) found.push([id, name]);
+  assert.deepEqual(found.map(([id]) => id), [...'abcdef'].map((letter) => letter.repeat(32)));
+  assert.equal(found[3]?.[1], 'Delta');
+  await assert.rejects(async () => listing('of-an-account'), Cloudflare.BadRequestError);
+});

@@ -139,7 +139,7 @@ fn each_refusal_of_a_file_names_key_value_and_line() {
             "log.rotation is not a known key; known keys: level, format",
         )),
         (with_account("<<: {}"), line_2(
-            "<< is not a known key; known keys: accounts, accounts_from, cloudflare, intervals, behaviors, users, state, feed, web, shard, log, config",
+            "<< is not a known key; known keys: accounts, accounts_from, discovery, cloudflare, intervals, behaviors, users, state, feed, web, shard, log, config",
         )),
         (with_account("log: {level: info,\n  format: text, level: warn}"),
             "zt.yaml:3: level is given twice, first on line 2".to_owned()),

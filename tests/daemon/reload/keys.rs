@@ -25,6 +25,12 @@ const CHANGES: &[(&str, &str, &str, &str)] = &[
         "account \"two\" was added; account \"three\" was removed; \
          accounts_from.tokens_dir is HOME/tokens-b, was HOME/tokens-a",
     ),
+    ("discovery.token_file", "a", "b", "discovery with \"b\" was added; discovery with \"a\" was removed"),
+    ("discovery.include", "a", "b", "discovery with \"a\" changed"),
+    ("discovery.exclude", "a", "b", "discovery with \"a\" changed"),
+    ("discovery.alias", "name", "id", "discovery with \"a\" changed"),
+    ("discovery.interval", "1h", "2h", "discovery with \"a\" changed"),
+    ("discovery.budget_share", "0.25", "0.5", "discovery with \"a\" changed"),
     ("cloudflare.base_url", "BASE", "http://127.0.0.1:9/client/v4", ""),
     ("intervals.summary", "1h", "2h", "intervals.summary is 2h, was 1h"),
     ("intervals.behaviors", "1h", "2h", "intervals.behaviors is 2h, was 1h"),
@@ -84,9 +90,16 @@ fn config(world: &World, home: &Home, key: &str, value: &str) -> String {
         ("web", "listen_address", "127.0.0.1:0".to_owned()),
         ("web", "enable_lifecycle", "true".to_owned()),
     ];
+    let mut discovery = Vec::new();
+    if section == "discovery" {
+        discovery.push(format!("{name}: '{value}'"));
+        if name != "token_file" {
+            discovery.push("token_file: a".to_owned());
+        }
+    }
     let mut account = vec![("id", format!("'{}'", id(0))), ("alias", "one".to_owned())];
     match name {
-        "token_file" => {}
+        "token_file" if section == "accounts" => {}
         "email" => account.push(("api_key", "k".to_owned())),
         "api_key" | "api_key_file" => account.push(("email", "a@example.com".to_owned())),
         "token" => {}
@@ -104,7 +117,7 @@ fn config(world: &World, home: &Home, key: &str, value: &str) -> String {
     if section == "accounts" {
         account.retain(|(other, _)| *other != name);
         account.push((name, value));
-    } else {
+    } else if section != "discovery" {
         settings.retain(|(one, other, _)| (*one, *other) != (section, name));
         settings.push((section, name, value));
     }
@@ -115,6 +128,9 @@ fn config(world: &World, home: &Home, key: &str, value: &str) -> String {
         for (_, name, value) in settings.iter().filter(|(other, ..)| *other == section) {
             text += &format!("  {name}: \"{value}\"\n");
         }
+    }
+    if !discovery.is_empty() {
+        text += &format!("discovery:\n  - {{ {} }}\n", discovery.join(", "));
     }
     let account: Vec<_> = account.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     text + &format!("accounts:\n  - {{ {} }}\n", account.join(", "))

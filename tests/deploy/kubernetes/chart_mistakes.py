@@ -16,6 +16,7 @@ def account(**more: Any) -> dict[str, Any]:
 REJECTED: list[tuple[dict[str, Any], str]] = [
     ({}, "accounts is empty: list at least one"),
     ({"tokensSecret": "a", "tokensDir": "/b"}, "tokensSecret and tokensDir are both set: one is enough"),
+    ({"discovery": [{"alias": "id"}]}, "at '/discovery/0'"),
     ({"tokensSecret": "A"}, "at '/tokensSecret': 'A' does not match pattern"),
     ({"accounts": [{"alias": "acme"}]}, "missing property 'id'"),
     ({"accounts": [{"id": "acme"}]}, "at '/accounts/0/id': 'acme' does not match pattern"),

@@ -229,6 +229,19 @@ VALUES: dict[str, dict[str, Any]] = {
         "serviceMonitor": {"enabled": True, "scheme": "https", "tlsConfig": TLS_FILES, "authorization": AUTHORIZATION},
     },
     "a PodMonitor with OAuth": ONE | {"podMonitor": {"enabled": True, "oauth2": OAUTH2}},
+    "accounts that are found": {
+        "discovery": [
+            {"tokenSecret": {"name": "user"}},
+            {
+                "tokenFile": "/vault/user",
+                "include": ["acme*"],
+                "exclude": ["*sandbox*"],
+                "alias": "id",
+                "interval": "1h",
+                "budgetShare": 0.5,
+            },
+        ]
+    },
     "tokens of many accounts": {"tokensSecret": "tokens", "shards": 2},
     "tokens of many accounts, beside one that is listed": ONE | {"tokensDir": "/vault/tokens"},
     "files of other tools": {

@@ -1,6 +1,6 @@
 {{/* Values that contradict each other. The schema says what each of them may be. */}}
 {{- define "zt-risk-exporter.checks" -}}
-{{- if not (or .Values.accounts .Values.tokensSecret .Values.tokensDir) }}
+{{- if not (or .Values.accounts .Values.tokensSecret .Values.tokensDir .Values.discovery) }}
 {{- fail "accounts is empty: list at least one, such as accounts[0].id=0123456789abcdef0123456789abcdef, or set tokensSecret" }}
 {{- end }}
 {{- if and .Values.tokensSecret .Values.tokensDir }}

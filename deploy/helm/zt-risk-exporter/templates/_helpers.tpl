@@ -121,6 +121,9 @@ the values, the file in the values, the default key.
 {{- $names = append $names (include "zt-risk-exporter.accountSecret" (list $ .) | fromJson).name }}
 {{- end }}
 {{- $names = append $names .Values.tokensSecret }}
+{{- range .Values.discovery }}
+{{- $names = append $names (include "zt-risk-exporter.secret" (list $ .tokenSecret .tokenFile "token") | fromJson).name }}
+{{- end }}
 {{- if .Values.hashKeySecret }}
 {{- $names = append $names (include "zt-risk-exporter.hashKeySecret" . | fromJson).name }}
 {{- end }}
@@ -149,6 +152,14 @@ the values, the file in the values, the default key.
 {{- $directory := default (printf "/run/secrets/%s" .Values.tokensSecret) .Values.tokensDir }}
 {{- $_ := set $config "accounts_from" (dict "tokens_dir" $directory) }}
 {{- end }}
+{{- $discovery := list }}
+{{- range .Values.discovery }}
+{{- $entry := pick . "include" "exclude" "alias" "interval" }}
+{{- with .budgetShare }}{{ $_ := set $entry "budget_share" . }}{{ end }}
+{{- $secret := include "zt-risk-exporter.secret" (list $ .tokenSecret .tokenFile "token") | fromJson }}
+{{- $discovery = append $discovery (set $entry "token_file" $secret.file) }}
+{{- end }}
+{{- with $discovery }}{{ $_ := set $config "discovery" . }}{{ end }}
 {{- $users := default dict $config.users }}
 {{- if eq (default "id" $users.identity) "hash" }}
 {{- $_ := set $config "users" (set $users "hash_key_file" (include "zt-risk-exporter.hashKeySecret" . | fromJson).file) }}
@@ -163,7 +174,7 @@ the values, the file in the values, the default key.
 
 {{/* The part of the configuration file that the exporter does not reload. */}}
 {{- define "zt-risk-exporter.fixedConfig" -}}
-{{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "accounts_from" "behaviors" "intervals" }}
+{{- $config := omit (include "zt-risk-exporter.config" . | fromYaml) "accounts" "accounts_from" "behaviors" "discovery" "intervals" }}
 {{- $_ := set $config "users" (pick (default dict $config.users) "hash_key_file") }}
 {{- $_ := set $config "log" (pick (default dict $config.log) "format") }}
 {{- toYaml $config }}

@@ -12,6 +12,7 @@ use crate::collector::poller::tests::{PATIENCE, connection, until_it_waits};
 use crate::collector::poller::{Assignment, Connection, Order, Parts, Poller, Turns};
 use crate::collector::shared_failures::SharedFailures;
 use crate::collector::user_label::UserLabel;
+use crate::config::AccountOrigin;
 use crate::metrics::telemetry::Telemetry;
 use crate::model::resource::Intervals;
 use crate::model::{
@@ -248,7 +249,8 @@ impl Running {
     fn start(Rig { folder, clock, state, saving, account, .. }: Rig, connection: Arc<Connection>) -> Self {
         let (snapshots, published) = watch::channel(Arc::new(account.snapshot()));
         let telemetry = Telemetry::new(clock.clone());
-        let assignment = Arc::new(Assignment { settings: settings(), feed: None, connection });
+        let origin = AccountOrigin::Configured;
+        let assignment = Arc::new(Assignment { settings: settings(), feed: None, connection, origin });
         let (orders, received) = watch::channel(Order::Poll(Arc::clone(&assignment)));
         let (failures, turns) = (SharedFailures::default(), Turns::default());
         let parts = Parts { account, clock, telemetry, failures, saving: Some(saving), snapshots, turns };
