@@ -108,7 +108,7 @@ impl Config {
     /// Removes the credentials that no account has any more, and renumbers the others.
     fn forget_unused_credentials(&mut self) {
         let before = std::mem::take(&mut self.credentials);
-        for account in &mut self.accounts {
+        for account in self.accounts.iter_mut().chain(&mut self.others) {
             let own = before.get(account.credential).expect("every account has a credential");
             account.credential = number(&mut self.credentials, own);
         }
