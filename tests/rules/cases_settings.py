@@ -89,7 +89,7 @@ def cases() -> list[Case]:
                 DRIFTED: hold(0, HOUR) + hold(1, HOUR) + hold(0, HOUR),
                 LEVEL_DRIFTED: hold(0, HOUR) + hold(1, HOUR) + hold(0, HOUR),
             },
-            {HOUR + 5: [], HOUR + 10: travel, 2 * HOUR: travel, 2 * HOUR + 5: []},
+            {HOUR + 5: [], HOUR + 10: travel, 2 * HOUR - 5: travel, 2 * HOUR + 5: []},
         ),
         drifted(
             "a difference that another one replaces fires on",
