@@ -122,7 +122,7 @@ function drift(status) {
     return element("div", {},
       element("p", {}, `No difference from the baseline, which has ${plural(declared, "behavior", "behaviors")}.`), others);
   }
-  const diff = command(status, "behaviors", "diff");
+  const diff = command(status, "behaviors diff");
   return element("div", { class: "notice warn" },
     element("p", {}, element("strong", {}, `${plural(drifted.length, "behavior differs", "behaviors differ")} from the baseline`)),
     element("ul", {}, drifted.map((behavior) => element("li", {},

@@ -7,10 +7,10 @@ export function quoted(word) {
   return /^[\w.:@/+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** A command about an account. An alias that looks like a flag is replaced by the id. */
+/** A command about an account; `name` has all of its words. An alias that looks like a flag is replaced by the id. */
 export function command({ account, account_id: id }, name, ...words) {
   const named = account.startsWith("-") ? id : account;
-  return ["zt-risk-exporter", name, "--account", named, ...words].map(quoted).join(" ");
+  return ["zt-risk-exporter", ...name.split(" "), "--account", named, ...words].map(quoted).join(" ");
 }
 
 /** A button that copies a text. */
