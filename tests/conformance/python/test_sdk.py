@@ -203,7 +203,7 @@ REFUSALS = [
     ("an expired token", ACCOUNT, "expired", cloudflare.AuthenticationError, 10000),
     ("a malformed token", ACCOUNT, "two words", cloudflare.BadRequestError, 6003),
     ("another account", ACCOUNT, "elsewhere", cloudflare.PermissionDeniedError, 9109),
-    ("no such account", "d" * 32, "everything", cloudflare.PermissionDeniedError, 9109),
+    ("no such account", "9" * 32, "everything", cloudflare.PermissionDeniedError, 9109),
     ("no account id", "acme", "everything", cloudflare.NotFoundError, 7003),
     ("no entitlement", NOT_ENTITLED, "everything", cloudflare.PermissionDeniedError, 3314),
 ]
