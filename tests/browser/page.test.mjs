@@ -548,7 +548,7 @@ test("what differs from the baseline is shown with the command that compares it"
   });
   assert.match(await notice().innerText(), /^2 behaviors differ from the baseline\n/);
   assert.deepEqual(await notice().locator("li").allTextContents(), [
-    "High Number of DLP Policies Triggered: is disabled, should be enabled; level is unknown, should be medium",
+    "High Number of DLP Policies Triggered: is disabled, should be enabled",
     "malicious_file: does not exist",
   ]);
   assert.match(await notice().innerText(), /1 behavior is not in the baseline: sentinel_one\./);

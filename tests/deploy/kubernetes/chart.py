@@ -124,9 +124,10 @@ def every_object_says_which_keys_it_may_have() -> None:
         limited = {"additionalProperties", "propertyNames"} & set(one)
         return found | ({path} if one.get("type") == "object" and not limited else set())
 
-    # The values of a parent chart, and the objects of the Gateway API, which another check validates.
+    # The values of a parent chart, the objects of the Gateway API, which another check validates, and a baseline, which
+    # the exporter validates.
     found = {re.sub(r"\.(properties|items|definitions)\b", "", path) for path in open_objects(schema, "")}
-    assert found == {".global", ".objects"}, found
+    assert found == {".baseline", ".global", ".objects"}, found
 
 
 def the_keys_of_objects_of_kubernetes_are_those_of_its_newest_known_version() -> None:
@@ -145,6 +146,7 @@ def the_keys_of_objects_of_kubernetes_are_those_of_its_newest_known_version() ->
 def the_chart_accepts_every_setting_of_the_exporter() -> None:
     """Except those that the chart sets itself."""
     own = {"state.path", "users.hash_key_file", "shard.index", "shard.total", "config.auto_reload"}
+    own |= {"accounts_from.tokens_dir"}
     own |= {f"web.{key}" for key in ("listen_address", "systemd_socket", "config_file", "health_address")}
     section, settings = "", set()
     for line in SETTINGS.read_text(encoding="utf-8").splitlines():

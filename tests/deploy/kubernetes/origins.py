@@ -121,6 +121,9 @@ def only_settings_that_need_a_restart_start_a_new_pod() -> None:
         assert "zt-risk-exporter" in maps, f"{name}: {maps}"
 
 
+BASELINE = "imp_travel: {enabled: true, risk_level: high}\n"
+
+
 def the_exporter_accepts_every_configuration() -> None:
     """`check` reads the file as in the pod, with other files instead of the mounted Secrets, and a simulator."""
     exporter = os.environ["ZT_RISK_EXPORTER"]
@@ -142,17 +145,25 @@ def the_exporter_accepts_every_configuration() -> None:
             ]
             assert "/var/lib/zt-risk-exporter" in mounts and "/etc/zt-risk-exporter" in mounts, source
             files = set(re.findall(r"\w+_file: [\"']?(/[^\s\"',}]+)", mounted))
+            # Whoever names a baseline in `config` mounts it.
+            baselines = set(re.findall(r"baseline: [\"']?(/[^\s\"',}]+)", mounted))
             text = mounted
             assert files and all(str(Path(path).parent) in mounts for path in files), f"{source}: {files} {mounts}"
-            for path in files:
+            for path in files | baselines:
                 file = work / path.removeprefix("/")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 # The simulator accepts one token. Other secrets differ from each other, and are long enough for a hash
                 # key.
                 secret = "simulated-token" if path.endswith("/token") else path.replace("/", "-")
-                file.write_text("{}\n" if path.endswith("/web.yaml") else secret, encoding="utf-8")
+                content = {"/web.yaml": "{}\n", "/all.yaml": BASELINE}
+                given = [text for end, text in content.items() if path.endswith(end)]
+                file.write_text(*given or [secret], encoding="utf-8")
                 text = re.sub(rf"(?<=[ \"']){re.escape(path)}\b", str(file), text)
             config = work / "config.yaml"
+            for one in found:
+                if "config.yaml" in one.get("data", {}):
+                    for name, content in one["data"].items():
+                        (work / name).write_text(content, encoding="utf-8")
             config.write_text(text, encoding="utf-8")
             environment = os.environ | {"ZT_RISK_EXPORTER__CLOUDFLARE__BASE_URL": url}
             done = subprocess.run(

@@ -71,7 +71,7 @@ def a_check_in_the_pod_uses_the_configuration_of_the_exporter() -> None:
 
 def the_created_secret_is_the_mounted_secret() -> None:
     for title, example in (*EXAMPLES.items(), ("With Helm", "example")):
-        (shown,) = commands(title, "kubectl --namespace zt-risk-exporter create secret")
+        (shown,) = commands(title, "kubectl --namespace zt-risk-exporter create secret generic zt-risk-exporter ")
         with tempfile.TemporaryDirectory() as directory:
             for file in re.findall(r"=(\w+\.token)", shown):
                 (Path(directory) / file).write_text("t", encoding="utf-8")
