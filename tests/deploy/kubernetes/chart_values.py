@@ -250,7 +250,9 @@ VALUES: dict[str, dict[str, Any]] = {
                 "interval": "1h",
                 "budgetShare": 0.5,
             },
-        ]
+        ],
+        "extraVolumes": [{"name": "vault", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "vault", "mountPath": "/vault"}],
     },
     "tokens of many accounts": {"tokensSecret": "tokens", "shards": 2},
     "tokens of many accounts, beside one that is listed": ONE | {"tokensDir": "/vault/tokens"},
