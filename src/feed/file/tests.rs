@@ -194,11 +194,14 @@ fn after_a_failure_the_file_is_compared_again() {
     assert_eq!(rig.union(), text(&all));
 }
 
+/// Puts something at the first path; the second one is free.
+type Make = fn(&Path, &Path);
+
 #[test]
 fn a_file_that_a_feed_cannot_continue_is_refused_and_left_alone() {
     let record = |format: Format| format.beginning().to_owned() + "account:1:1";
     let rig = Rig::new(u64::MAX, 10);
-    let settings = rig.sink().settings.clone();
+    let settings = rig.sink().settings;
     for begin in ["", "{", r#"{"me"#].map(str::to_owned).into_iter().chain(Format::ALL.map(record)) {
         fs::write(rig.path(), &begin).unwrap();
         assert!(settings.problem().is_none() && FileSink::lock(settings.clone()).is_ok(), "{begin}");
@@ -213,7 +216,7 @@ fn a_file_that_a_feed_cannot_continue_is_refused_and_left_alone() {
     }
     fs::remove_file(rig.path()).unwrap();
     let elsewhere = rig.folder.path().join("elsewhere");
-    let make: [(&str, fn(&Path, &Path)); 4] = [
+    let make: [(&str, Make); 4] = [
         ("it is not a regular file", |path, _| fs::create_dir(path).unwrap()),
         ("it is not a regular file", |path, _| {
             assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
