@@ -213,6 +213,13 @@ impl Outbox {
         };
         // What only a sink waited for that is gone.
         let removed = waiting.remove_written(buffer);
+        if !removed.is_empty() {
+            tracing::warn!(
+                account = alias,
+                records = removed.len(),
+                "records are dropped that waited for a sink of the feed that is not configured any more"
+            );
+        }
         waiting.changed.extend(removed);
         Self {
             account: id.to_owned(),
@@ -226,6 +233,11 @@ impl Outbox {
     /// The account's id.
     pub(crate) fn account(&self) -> &str {
         &self.account
+    }
+
+    /// Whether no record waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting().entries.is_empty()
     }
 
     /// Adds a record, which the sinks see once it is saved. If the buffer is full, the oldest ones become a gap.

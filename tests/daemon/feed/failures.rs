@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::rig::FeedHome;
-use crate::durability::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
+use crate::durability::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi, pause};
 use crate::program::{is_installed, program, skip};
 
 const PENDING: &str = "zt_risk_exporter_feed_pending_records{sink=\"file\"}";
@@ -234,4 +234,63 @@ fn a_file_of_something_else_or_of_another_setting_is_refused_and_stays() {
     let left: Vec<_> = names().difference(&there).cloned().collect();
     assert!(left.iter().all(|name| name == "other.lock"), "{left:?}");
     assert_eq!(fs::read_to_string(feed.home.path().join("other")).unwrap(), "something else");
+}
+
+#[test]
+fn records_that_wait_for_a_feed_that_is_removed_are_dropped_with_a_warning() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, "");
+    let text = fs::read_to_string(feed.home.config()).unwrap();
+    let feedless: Vec<&str> = text.lines().filter(|line| !line.starts_with("feed:")).collect();
+    for (without, warning) in [
+        (
+            text.replace("path: feed/feed.jsonl", "stdout: true"),
+            "sink of the feed that is not configured any more",
+        ),
+        (feedless.join("\n"), "there is no feed any more; records that waited for it are dropped"),
+    ] {
+        feed.home.configure(&text);
+        let mut exporter = feed.home.start();
+        exporter.until("counting begins", Scrape::counts);
+        block(&feed);
+        count(&api, &mut exporter, 2, 2);
+        exporter.terminate();
+        unblock(&feed);
+        feed.home.configure(&without);
+        let mut exporter = feed.home.start();
+        exporter.until_logged(warning);
+        exporter.terminate();
+    }
+}
+
+#[test]
+fn an_account_that_leaves_takes_its_last_records_to_the_file() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, "");
+    let text = fs::read_to_string(feed.home.config()).unwrap();
+    let text = text.replace("127.0.0.1:0\" }", "127.0.0.1:0\", enable_lifecycle: true }");
+    let (account, ..) = ACCOUNTS[1];
+    let without: Vec<&str> = text.lines().filter(|line| !line.contains(account)).collect();
+    assert_eq!(without.len() + 1, text.lines().count(), "an account is a line");
+    feed.home.configure(&text);
+    let mut exporter = feed.home.start();
+    exporter.until("counting begins", Scrape::counts);
+    for round in 1..=5 {
+        let event =
+            api.simulator.append_event(account, Uuid::from_u128(1), "imp_travel", api.clock.date()).unwrap();
+        // It was read, but its commit takes up to a second more.
+        let since = api.clock.now();
+        while exporter.scrape().and_then(|scrape| scrape.get(PENDING)) == Some(0.0)
+            && !feed.text().contains(&event.id)
+        {
+            pause(&api.clock, since, || "the event is not read".to_owned());
+        }
+        feed.home.configure(&without.join("\n"));
+        assert_eq!(exporter.reload().0, 200);
+        exporter.until("nothing waits", |scrape| scrape.get(PENDING) == Some(0.0));
+        feed.home.configure(&text);
+        assert_eq!(exporter.reload().0, 200);
+        let lines = feed.until(&api, "all are told", |lines| lines.of("risk_event").count() == round);
+        lines.assert_sound("an account that leaves");
+    }
 }
