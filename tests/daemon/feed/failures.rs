@@ -239,27 +239,29 @@ fn a_file_of_something_else_or_of_another_setting_is_refused_and_stays() {
 #[test]
 fn records_that_wait_for_a_feed_that_is_removed_are_dropped_with_a_warning() {
     let api = SimulatedApi::start();
-    let feed = FeedHome::new(&api, "");
-    let text = fs::read_to_string(feed.home.config()).unwrap();
-    let feedless: Vec<&str> = text.lines().filter(|line| !line.starts_with("feed:")).collect();
-    for (without, warning) in [
+    let to_stdout = |text: &str| text.replace("path: feed/feed.jsonl", "stdout: true");
+    let without = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with("feed:"));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let changes: [(&dyn Fn(&str) -> String, &str); 2] = [
         (
-            text.replace("path: feed/feed.jsonl", "stdout: true"),
-            "sink of the feed that is not configured any more",
+            &to_stdout,
+            "records are dropped that waited for a sink of the feed that is not configured any more",
         ),
-        (feedless.join("\n"), "there is no feed any more; records that waited for it are dropped"),
-    ] {
-        feed.home.configure(&text);
+        (&without, "there is no feed any more; records that waited for it are dropped"),
+    ];
+    for (change, warning) in changes {
+        let feed = FeedHome::new(&api, "");
+        let text = fs::read_to_string(feed.home.config()).unwrap();
         let mut exporter = feed.home.start();
         exporter.until("counting begins", Scrape::counts);
         block(&feed);
         count(&api, &mut exporter, 2, 2);
         exporter.terminate();
-        unblock(&feed);
-        feed.home.configure(&without);
-        let mut exporter = feed.home.start();
+        feed.home.configure(&change(&text));
+        let exporter = feed.home.start();
         exporter.until_logged(warning);
-        exporter.terminate();
     }
 }
 
