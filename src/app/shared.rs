@@ -162,7 +162,14 @@ impl Shared {
             let outbox = feed.outbox((&id, &alias), waiting, settings.format, now.date);
             account.feed_into(outbox, settings, now.date);
         } else if !waiting.is_empty() {
-            // What is counted from now on is in no feed, so a later feed must be another one.
+            if !waiting.records.is_empty() {
+                tracing::warn!(
+                    account = alias,
+                    records = waiting.records.len(),
+                    "there is no feed any more; records that waited for it are dropped"
+                );
+            }
+            // What is counted from now on is in no feed.
             account.save_everything();
         }
         // The first snapshot says from this until when `up` may be missing.

@@ -381,6 +381,9 @@ impl Supervisor {
             }
             Stage::Leaving => {
                 self.shared.failures.forget(&id);
+                if let Some(feed) = &self.shared.feed {
+                    feed.leave(&id);
+                }
                 if let Some(state) = &self.shared.state {
                     state.leave(&id);
                 }

@@ -74,6 +74,9 @@ pub(crate) struct Parts {
     pub turns: Turns,
 }
 
+/// How long the poller of an account that leaves waits for its last commit. A commit takes a second, unless the disk does not answer.
+const COMMIT_WAIT: Duration = Duration::from_secs(10);
+
 /// Polls one account.
 pub(crate) struct Poller {
     parts: Parts,
@@ -138,6 +141,7 @@ impl Poller {
         loop {
             if self.next_order().await == Next::Stop {
                 self.hand_over_all().await;
+                self.let_feed_end().await;
                 return self.parts;
             }
             let now = self.parts.clock.now();
@@ -191,6 +195,20 @@ impl Poller {
         if let Some(saving) = saving {
             let _turn = turns.take().await;
             block_in_place(|| saving.hand_over_all(account, clock));
+        }
+    }
+
+    /// If the account leaves a process that goes on, waits until its last records are on disk, so that the feed may write them.
+    async fn let_feed_end(&mut self) {
+        let Parts { account, saving, .. } = &mut self.parts;
+        let is_leaving = matches!(*self.orders.borrow(), Order::Stop);
+        if !is_leaving || !account.has_feed() || !saving.as_ref().is_some_and(Saving::awaits_commit) {
+            return;
+        }
+        tokio::select! {
+            () = saving::committed(saving, account) => {}
+            _ = self.orders.wait_for(|order| matches!(order, Order::Exit)) => {}
+            () = tokio::time::sleep(COMMIT_WAIT) => {}
         }
     }
 

@@ -66,6 +66,22 @@ impl Declared {
             one.baseline = baselines.of(None);
         }
         let mut warnings = [layers.warnings.clone(), warnings].concat();
+        if let Some(Some(feed)) = &feed {
+            let state = local.iter().filter_map(|local| local.state.as_ref());
+            let states = state.map(|state| ("state.path", state.path.as_path()));
+            let web = local.iter().filter_map(|local| local.web.config_file.as_deref());
+            let key = naming.as_ref().and_then(Naming::key_file).or_else(|| feed.key_file());
+            let of_accounts = accounts.iter().filter_map(|account| account.credentials.file());
+            let unread_files = unread.iter().map(|unread| unread.path.as_path());
+            let used = states
+                .chain(layers.files.paths().map(|path| ("the configuration file", path)))
+                .chain(web.map(|path| ("web.config_file", path)))
+                .chain(key.map(|path| ("users.hash_key_file", path)))
+                .chain(of_accounts.chain(unread_files).map(|path| ("a file with a token or key", path)))
+                .chain(token_files.paths().map(|path| ("in use for accounts_from.tokens_dir", path)))
+                .chain(baselines.files.paths().map(|path| ("a baseline", path)));
+            feed.refuse_used(used, layers, mistakes);
+        }
         let has_key = layers.get(keys::HASH_KEY_FILE).is_some();
         let is_used_by_feed = feed.iter().flatten().any(|feed| feed.key_file().is_some());
         if has_key && !is_used_by_feed && matches!(naming, Some(Naming::Id | Naming::Email | Naming::None)) {

@@ -1,5 +1,7 @@
 //! The feed: where records are written to, and what they have.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::error::{Error, Mistakes};
@@ -88,6 +90,21 @@ impl DeclaredFeed {
         Some(sink.map(|_| Self { settings, format, naming, details, history }))
     }
 
+    /// Adds a mistake if the file, or the lock beside it, is one of these: a rotation would rename it.
+    pub(super) fn refuse_used<'a>(
+        &self,
+        used: impl IntoIterator<Item = (&'a str, &'a Path)>,
+        layers: &Layers,
+        mistakes: &mut Mistakes,
+    ) {
+        let (Some(file), Some(setting)) = (&self.settings.file, layers.get(keys::FEED_PATH)) else { return };
+        let own = [file.path.clone(), file.lock()];
+        let is_own = |(_, path): &(&str, &Path)| own.iter().any(|own| is_same_file(own, path));
+        if let Some((what, _)) = used.into_iter().find(is_own) {
+            mistakes.add(setting.refuse(&format!("is {what}; the feed needs a file of its own")));
+        }
+    }
+
     /// The file with the key for hashes, if records name users by a hash and the metrics do not.
     pub(super) fn key_file(&self) -> Option<&Path> {
         self.naming.as_ref().and_then(Naming::key_file)
@@ -110,6 +127,20 @@ impl Config {
         let identities = [Some(&self.users.identity), self.feed.as_ref().map(|feed| &feed.identity)];
         identities.into_iter().flatten().any(|identity| matches!(identity, IdentityPolicy::Email))
     }
+}
+
+/// Whether two paths lead to one file, or would if it were there.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).ok().map(|there| (there.dev(), there.ino()));
+    let place = |path: &Path| {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = fs::canonicalize(directory.unwrap_or(Path::new("."))).ok()?;
+        Some(directory.join(path.file_name()?))
+    };
+    let is_equal = |one: Option<_>, other| one.is_some() && one == other;
+    one == other
+        || place(one).is_some_and(|one| Some(one) == place(other))
+        || is_equal(identity(one), identity(other))
 }
 
 fn format(setting: &Setting) -> Result<Format, Error> {

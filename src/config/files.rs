@@ -36,6 +36,11 @@ impl Files {
         self.0.extend(other.0);
     }
 
+    /// Where they are.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| path.as_path())
+    }
+
     /// The same files as they are now. They are equal if no content is a different one. This may block.
     pub fn again(&self) -> Self {
         Self::of(self.0.iter().map(|(path, _)| path.as_path()))

@@ -58,7 +58,6 @@ struct Class {
 }
 
 fn class(content: &Content) -> Class {
-    let of_user = |what| Class { kind: "event", category: Some(["iam"]), r#type: Some(vec!["user", what]) };
     let of_setting = |change| {
         let what = match change {
             Change::Added => "creation",
@@ -71,8 +70,10 @@ fn class(content: &Content) -> Class {
         Content::RiskEvent { .. } => {
             Class { kind: "alert", category: Some(["intrusion_detection"]), r#type: Some(vec!["info"]) }
         }
-        Content::LevelChange { .. } | Content::Reset { .. } => of_user("change"),
-        Content::UserGone { .. } => of_user("deletion"),
+        // A user who left the list of risk still exists.
+        Content::LevelChange { .. } | Content::Reset { .. } | Content::UserGone { .. } => {
+            Class { kind: "event", category: Some(["iam"]), r#type: Some(vec!["user", "change"]) }
+        }
         Content::BehaviorChange { previous, current, .. } => {
             of_setting(change(previous.as_ref(), current.as_ref()))
         }

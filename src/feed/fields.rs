@@ -123,7 +123,7 @@ pub const ALL: &[Field] = &[
         Value::Number,
         ALL_KINDS,
         &[],
-        "Which feed of the account: when it began, in milliseconds since 1970. A lost state file begins another one.",
+        "Which part of the feed: when it began, in milliseconds since 1970. Each start of the exporter begins another one.",
     ),
     field(
         "sequence",

@@ -16,10 +16,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::Format;
 use super::format::MAX_LINE;
 
 /// How much of the files is compared with the lines that wait. A commit removes them a second after they were written.
 const COMPARED: u64 = 64 << 20;
+
+/// No line of a feed has more bytes before its id.
+const LONGEST_BEGINNING: u64 = 32;
 
 /// Digits of the number in the name of a rotated file, so that names sort like numbers.
 const DIGITS: usize = 10;
@@ -38,13 +42,24 @@ pub(crate) struct FileSettings {
 }
 
 impl FileSettings {
-    /// Why the file could not be created; `None` if nothing speaks against it.
-    pub(crate) fn directory_problem(&self) -> Option<String> {
+    /// The file beside it that keeps other exporters away.
+    pub(crate) fn lock(&self) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        self.path.with_file_name(name)
+    }
+
+    /// Why the file cannot be that of a feed; `None` if nothing speaks against it.
+    pub(crate) fn problem(&self) -> Option<String> {
         let directory = directory(&self.path);
         match fs::metadata(directory) {
-            Ok(there) if there.is_dir() => None,
-            Ok(_) => Some(format!("{} is not a directory", directory.display())),
-            Err(error) => Some(format!("{}: {error}", directory.display())),
+            Ok(there) if there.is_dir() => {}
+            Ok(_) => return Some(format!("{} is not a directory", directory.display())),
+            Err(error) => return Some(format!("{}: {error}", directory.display())),
+        }
+        match check_file(&self.path) {
+            Ok(()) => None,
+            Err(error) => Some(format!("{}: {error}", self.path.display())),
         }
     }
 }
@@ -103,12 +118,11 @@ impl FileSink {
     /// Keeps other exporters from the file. Nothing is written yet.
     ///
     /// # Errors
-    /// Another process has it, or its directory cannot be written.
+    /// Another process has it, its directory cannot be written, or the file is something else than a feed.
     pub(super) fn lock(settings: FileSettings) -> Result<Self, Error> {
         let path = || settings.path.clone();
-        let mut name = settings.path.file_name().unwrap_or_default().to_owned();
-        name.push(".lock");
-        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(path().with_file_name(name));
+        check_file(&settings.path).map_err(|source| Error::Io { path: path(), source })?;
+        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(settings.lock());
         let lock = lock.map_err(|source| Error::Io { path: path(), source })?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -195,7 +209,7 @@ impl FileSink {
 
     fn open(&self) -> io::Result<Opened> {
         let FileSettings { path, mode, .. } = &self.settings;
-        let is_new = !path.exists();
+        let is_new = !is_regular(path)?;
         let file = OpenOptions::new().read(true).append(true).create(true).mode(*mode).open(path)?;
         if is_new {
             // The mode of a new file is reduced by the umask of the process.
@@ -215,7 +229,7 @@ impl FileSink {
         let wanted = if waiting.is_empty() { MAX_LINE as u64 } else { left };
         compared.tail = search(&opened.file, opened.length, wanted, &waiting, &mut compared.present)?;
         left = left.saturating_sub(opened.length);
-        for path in self.earlier_files() {
+        for path in self.earlier_files()? {
             if left == 0 || compared.present.len() == waiting.len() {
                 break;
             }
@@ -230,31 +244,35 @@ impl FileSink {
 
     /// The other files in the directory whose names begin like that of the file, the latest first: those that this program or another
     /// one renamed.
-    fn earlier_files(&self) -> Vec<PathBuf> {
+    fn earlier_files(&self) -> io::Result<Vec<PathBuf>> {
         let path = &self.settings.path;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let Ok(entries) = fs::read_dir(directory(path)) else { return Vec::new() };
-        let is_earlier = |entry: &fs::DirEntry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            name.starts_with(&stem) && !name.ends_with(".lock") && entry.path() != *path
+        let is_earlier = |file: &PathBuf| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&stem) && !name.ends_with(".lock") && file != path
         };
-        let mut files: Vec<(SystemTime, PathBuf)> = entries
-            .flatten()
-            .filter(is_earlier)
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-                Some((metadata.modified().ok()?, entry.path()))
-            })
-            .collect();
+        // Another program may have removed it meanwhile.
+        let dated = |path: PathBuf| {
+            let metadata = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_file)?;
+            Some((metadata.modified().ok()?, path))
+        };
+        let mut files: Vec<(SystemTime, PathBuf)> =
+            self.neighbors()?.into_iter().filter(is_earlier).filter_map(dated).collect();
         files.sort_by(|one, other| other.cmp(one));
-        files.into_iter().map(|(_, path)| path).collect()
+        Ok(files.into_iter().map(|(_, path)| path).collect())
+    }
+
+    /// Everything in the directory of the file.
+    fn neighbors(&self) -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(directory(&self.settings.path))?.map(|entry| Ok(entry?.path())).collect()
     }
 
     /// Renames the file, creates a new one, and removes rotated ones beyond those to keep.
     fn rotate(&mut self) -> io::Result<()> {
-        let rotated = self.rotated();
+        // If they cannot be listed, their numbers are not known, and none may be used twice.
+        let rotated = self.rotated()?;
         let number = rotated.last().map_or(1, |(number, _)| number + 1);
-        fs::rename(&self.settings.path, self.name_of(number))?;
+        self.rename_to(number)?;
         self.opened = Some(self.open()?);
         let excess = (rotated.len() + 1).saturating_sub(self.settings.keep);
         for (_, path) in rotated.into_iter().take(excess) {
@@ -264,19 +282,28 @@ impl FileSink {
         Ok(())
     }
 
+    /// Gives the file a number that no other file has.
+    fn rename_to(&self, number: u64) -> io::Result<()> {
+        let name = self.name_of(number);
+        if fs::symlink_metadata(&name).is_ok() {
+            let problem = format!("{} is there already", name.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+        }
+        fs::rename(&self.settings.path, name)
+    }
+
     /// The files that this program rotated, with their numbers, the oldest first.
-    fn rotated(&self) -> Vec<(u64, PathBuf)> {
-        let Ok(entries) = fs::read_dir(directory(&self.settings.path)) else { return Vec::new() };
+    fn rotated(&self) -> io::Result<Vec<(u64, PathBuf)>> {
         let number = |path: &Path| {
             let stem = path.file_stem()?.to_str()?;
             let digits = stem.rsplit_once('-')?.1;
             let number = digits.parse().ok().filter(|_| digits.len() == DIGITS)?;
             (self.name_of(number) == path).then_some(number)
         };
-        let paths = entries.flatten().map(|entry| entry.path());
+        let paths = self.neighbors()?.into_iter();
         let mut rotated: Vec<_> = paths.filter_map(|path| Some((number(&path)?, path))).collect();
         rotated.sort_unstable();
-        rotated
+        Ok(rotated)
     }
 
     /// The name of the rotated file with this number: `feed-0000000001.jsonl` for `feed.jsonl`.
@@ -322,6 +349,39 @@ fn search(
         if let Some(found) = str::from_utf8(&line).ok().and_then(|line| waiting.get(line)) {
             present.insert(Arc::clone(*found));
         }
+    }
+}
+
+/// Whether there is a file. Anything else at the path is an error: opening a pipe blocks, and two names of a file would have two
+/// locks.
+fn is_regular(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_file() => Ok(true),
+        Ok(there) if there.is_symlink() => {
+            Err(io::Error::other("it is a symbolic link; name the file itself"))
+        }
+        Ok(_) => Err(io::Error::other("it is not a regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes sure that there is no file yet, or one that a feed can continue: a rotation would take any other away.
+fn check_file(path: &Path) -> io::Result<()> {
+    if !is_regular(path)? {
+        return Ok(());
+    }
+    let mut begin = Vec::new();
+    File::open(path)?.take(LONGEST_BEGINNING).read_to_end(&mut begin)?;
+    let is_of = |format: Format| {
+        let wanted = format.beginning().as_bytes();
+        let length = wanted.len().min(begin.len());
+        // A crash may have left a part of the first line.
+        begin.get(..length) == wanted.get(..length)
+    };
+    match Format::ALL.into_iter().any(is_of) {
+        true => Ok(()),
+        false => Err(io::Error::other("it has something else than records of the feed; move it away")),
     }
 }
 

@@ -30,6 +30,15 @@ impl Format {
         }
     }
 
+    /// The first bytes of every line. The record's id follows.
+    pub(super) const fn beginning(self) -> &'static str {
+        match self {
+            Self::Json => r#"{"id":""#,
+            Self::Ocsf => r#"{"metadata":{"uid":""#,
+            Self::Ecs => r#"{"event":{"id":""#,
+        }
+    }
+
     /// The line of the record: JSON and a newline, without control characters, below [`MAX_LINE`].
     pub(crate) fn encode(self, record: &Record) -> String {
         let mut line = match self {

@@ -60,6 +60,14 @@ impl Feed {
         outbox
     }
 
+    /// The account left. What waits of it is still written.
+    pub(crate) fn leave(&self, account: &str) {
+        let mut outboxes = self.inner.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        if outboxes.get(account).is_some_and(|outbox| outbox.is_empty()) {
+            outboxes.remove(account);
+        }
+    }
+
     /// The sinks, in the order in which they are shown.
     pub(crate) fn sinks(&self) -> &[SinkKind] {
         &self.inner.sinks

@@ -3,6 +3,9 @@
 //! A record gets its number and its bytes when it is counted, and is saved in the same transaction as the counter. Sinks see it
 //! once that is on disk. When all sinks have it, it is removed here and from the state file.
 //!
+//! Numbers continue for ever. What a process counts is an epoch of its own, in which sequences begin with 1: an older copy of the
+//! state file has numbers that were given to other records since, so its ids must be others.
+//!
 //! The account's poller adds records and saves them; the sinks take them. Nothing here does I/O, and no lock is held longer than a
 //! few records take.
 
@@ -12,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Format;
 use super::record::{Content, GapReason, Record, RecordId, RecordKind, RecordUser};
-use super::saved::{self, SavedFeed, SavedRecord};
+use super::saved::{self, Epoch, SavedFeed, SavedRecord};
 use super::signal::Signal;
 use super::sink_kind::SinkKind;
 use crate::clock::Timestamp;
@@ -77,7 +80,8 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Waiting {
-    epoch: u64,
+    /// By their first number. The last one is that of this process.
+    epochs: Vec<Epoch>,
     /// The number of the next record.
     next: u64,
     /// Records below this number were handed over to a commit; those that it did not change are in the file.
@@ -153,8 +157,8 @@ pub(crate) struct Level {
 }
 
 impl Outbox {
-    /// Continues what an earlier process saved, or begins another epoch at `date`. A sink that is new gets the records from now
-    /// on.
+    /// Continues with the records that an earlier process saved, and begins another epoch at `date`. A sink that is new gets the
+    /// records from now on.
     pub fn restore(
         (id, alias): (&str, &str),
         saved: SavedFeed,
@@ -162,27 +166,43 @@ impl Outbox {
         (sinks, buffer, news): (&[SinkKind], &Arc<Buffer>, &Arc<Signal>),
         date: Timestamp,
     ) -> Self {
-        let SavedFeed { place, positions, records } = saved;
-        let (epoch, next) = place.unwrap_or((u64::try_from(date.millis()).unwrap_or_default(), 1));
+        let SavedFeed { next, mut epochs, positions, records } = saved;
+        let next = next.unwrap_or(1);
         let mut changed = BTreeSet::new();
         let entry = |(last, saved): (u64, SavedRecord)| {
             let SavedRecord { first, kind, subject, logged_time, line } = saved;
             let line = line.unwrap_or_else(|| {
                 // `state forget` left the numbers only.
                 changed.insert(last);
-                let id = RecordId { account: id.to_owned(), epoch, sequence: last };
-                gap(id, alias, (first, last), GapReason::Forgotten, logged_time, format)
+                gap(
+                    record_id(id, &epochs, last),
+                    alias,
+                    last - first + 1,
+                    GapReason::Forgotten,
+                    logged_time,
+                    format,
+                )
             });
             buffer.add(&line);
             Entry { first, last, kind, subject, logged_time, line: line.into() }
         };
         let entries: VecDeque<Entry> = records.into_iter().map(entry).collect();
+        // The clock may have been set back.
+        let after_latest = epochs.iter().map(|known| known.epoch + 1).max().unwrap_or_default();
+        let ends: Vec<u64> = epochs.iter().skip(1).map(|later| later.first).chain([next]).collect();
+        let mut ends = ends.into_iter();
+        epochs.retain(|known| {
+            let end = ends.next().unwrap_or(next);
+            entries.iter().any(|entry| (known.first..end).contains(&entry.last))
+        });
+        let epoch = u64::try_from(date.millis()).unwrap_or_default().max(after_latest);
+        epochs.push(Epoch { epoch, first: next });
         let position = |sink: &SinkKind| {
             let written = positions.get(sink.as_str()).copied().unwrap_or(next).min(next);
             Position { next: written, taken: written, inherited: next, dropped: 0 }
         };
         let mut waiting = Waiting {
-            epoch,
+            epochs,
             next,
             handed: next,
             durable: next,
@@ -193,6 +213,13 @@ impl Outbox {
         };
         // What only a sink waited for that is gone.
         let removed = waiting.remove_written(buffer);
+        if !removed.is_empty() {
+            tracing::warn!(
+                account = alias,
+                records = removed.len(),
+                "records are dropped that waited for a sink of the feed that is not configured any more"
+            );
+        }
         waiting.changed.extend(removed);
         Self {
             account: id.to_owned(),
@@ -208,27 +235,35 @@ impl Outbox {
         &self.account
     }
 
+    /// Whether no record waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting().entries.is_empty()
+    }
+
     /// Adds a record, which the sinks see once it is saved. If the buffer is full, the oldest ones become a gap.
     pub(crate) fn push(&self, alias: &str, draft: Draft, logged_time: Timestamp, format: Format) {
         let mut waiting = self.waiting();
-        let sequence = waiting.next;
+        let number = waiting.next;
         waiting.next += 1;
-        let id = RecordId { account: self.account.clone(), epoch: waiting.epoch, sequence };
+        let id = record_id(&self.account, &waiting.epochs, number);
         let Draft { time, subject, user, content } = draft;
         let kind = content.kind();
         let record = Record { id, alias: alias.to_owned(), time, logged_time, user, content };
         let line: Arc<str> = format.encode(&record).into();
         self.buffer.add(&line);
-        let entry = Entry { first: sequence, last: sequence, kind, subject, logged_time, line };
+        let entry = Entry { first: number, last: number, kind, subject, logged_time, line };
         waiting.entries.push_back(entry);
         while self.buffer.is_exceeded() && self.drop_oldest(&mut waiting, alias, logged_time, format) {}
     }
 
     /// Makes the two oldest records that no sink has touched one gap. Returns whether there were two.
     fn drop_oldest(&self, waiting: &mut Waiting, alias: &str, date: Timestamp, format: Format) -> bool {
-        let Waiting { epoch, entries, positions, .. } = waiting;
-        // A sink may have written what is before this. What it has written is no part of a gap.
-        let is_border = |at: u64| positions.iter().any(|sink| sink.next == at || sink.taken == at);
+        let Waiting { epochs, entries, positions, .. } = waiting;
+        // A sink may have written what is before this. What it has written is no part of a gap. A gap is in one epoch.
+        let is_border = |at: u64| {
+            positions.iter().any(|sink| sink.next == at || sink.taken == at)
+                || epochs.iter().any(|epoch| epoch.first == at)
+        };
         let may_have = |sink: &Position, entry: &Entry| {
             sink.next <= entry.first && entry.first < sink.taken.max(sink.inherited)
         };
@@ -244,8 +279,9 @@ impl Outbox {
         let (first, last) = (one.first, other.last);
         let (one_is_gap, other_is_gap) = (is_dropped(one), is_dropped(other));
         let logged_time = if one_is_gap { one.logged_time } else { date };
-        let id = RecordId { account: self.account.clone(), epoch: *epoch, sequence: last };
-        let line: Arc<str> = gap(id, alias, (first, last), GapReason::BufferFull, logged_time, format).into();
+        let id = record_id(&self.account, epochs, last);
+        let line: Arc<str> =
+            gap(id, alias, last - first + 1, GapReason::BufferFull, logged_time, format).into();
         self.buffer.remove(&one.line);
         self.buffer.remove(&other.line);
         self.buffer.add(&line);
@@ -289,7 +325,7 @@ impl Outbox {
     /// The document that says where the feed is, as it is saved together with the rows.
     pub(crate) fn place(&self) -> Vec<u8> {
         let waiting = self.waiting();
-        saved::write_place(waiting.epoch, waiting.next)
+        saved::write_place(&waiting.epochs, waiting.next)
     }
 
     /// The document that says how far each sink is.
@@ -441,16 +477,17 @@ fn is_dropped(entry: &Entry) -> bool {
     entry.kind == RecordKind::Gap && entry.first < entry.last
 }
 
-/// The line that stands for the records with these numbers.
-fn gap(
-    id: RecordId,
-    alias: &str,
-    (first, last): (u64, u64),
-    reason: GapReason,
-    date: Timestamp,
-    format: Format,
-) -> String {
-    let content = Content::Gap { reason, count: last - first + 1, sequences: Some((first, last)) };
+/// The id of the record with this number.
+fn record_id(account: &str, epochs: &[Epoch], number: u64) -> RecordId {
+    let known = epochs.iter().rfind(|known| known.first <= number);
+    let Epoch { epoch, first } = known.copied().unwrap_or(Epoch { epoch: 0, first: 1 });
+    RecordId { account: account.to_owned(), epoch, sequence: number - first + 1 }
+}
+
+/// The line that stands for `count` records, the last of which has this id.
+fn gap(id: RecordId, alias: &str, count: u64, reason: GapReason, date: Timestamp, format: Format) -> String {
+    let sequences = Some((id.sequence + 1 - count, id.sequence));
+    let content = Content::Gap { reason, count, sequences };
     let record = Record { id, alias: alias.to_owned(), time: date, logged_time: date, user: None, content };
     format.encode(&record)
 }

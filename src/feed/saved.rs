@@ -20,15 +20,27 @@ const UNKNOWN_DOCUMENT: Unreadable = Unreadable("a document of the feed has an u
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Place {
-    epoch: u64,
+    epochs: Vec<Epoch>,
     next: u64,
+}
+
+/// A part of the feed whose sequences begin with 1: what one process counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Epoch {
+    /// Its name in the ids of its records.
+    pub(crate) epoch: u64,
+    /// The number of its first record. Numbers continue from epoch to epoch.
+    pub(crate) first: u64,
 }
 
 /// Everything that an earlier process saved of an account's feed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SavedFeed {
-    /// The epoch, and the number of the next record.
-    pub(crate) place: Option<(u64, u64)>,
+    /// The number of the next record, unless nothing was saved.
+    pub(crate) next: Option<u64>,
+    /// The epochs of the records that wait, and the latest one, by their first number.
+    pub(crate) epochs: Vec<Epoch>,
     /// The first number that each sink has not written.
     pub(crate) positions: BTreeMap<String, u64>,
     /// The records that some sink has not written, by their last number.
@@ -56,8 +68,8 @@ impl SavedFeed {
 
     /// Reads the document [`PLACE`].
     pub(crate) fn read_place(&mut self, document: &[u8]) -> Result<(), Unreadable> {
-        let Place { epoch, next } = serde_json::from_slice(document).map_err(|_| UNKNOWN_DOCUMENT)?;
-        self.place = Some((epoch, next));
+        let Place { epochs, next } = serde_json::from_slice(document).map_err(|_| UNKNOWN_DOCUMENT)?;
+        (self.epochs, self.next) = (epochs, Some(next));
         Ok(())
     }
 
@@ -88,8 +100,8 @@ impl SavedFeed {
 }
 
 /// Writes the document [`PLACE`].
-pub(super) fn write_place(epoch: u64, next: u64) -> Vec<u8> {
-    document(&Place { epoch, next })
+pub(super) fn write_place(epochs: &[Epoch], next: u64) -> Vec<u8> {
+    document(&Place { epochs: epochs.to_vec(), next })
 }
 
 /// Writes the document [`POSITIONS`].

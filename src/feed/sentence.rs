@@ -19,7 +19,7 @@ pub(crate) fn sentence(content: &Content) -> String {
         Content::Reset { previous: Some(previous) } => format!("score reset at level {}", previous.as_str()),
         Content::Reset { previous: None } => "score reset".to_owned(),
         Content::UserGone { previous } => {
-            format!("user left the list at level {} without a known reset", previous.as_str())
+            format!("user left the list at level {}", previous.as_str())
         }
         Content::BehaviorChange { behavior, previous, current, .. } => {
             let what = changed(change(previous.as_ref(), current.as_ref()));
@@ -134,10 +134,7 @@ mod tests {
             ),
             (Content::Reset { previous: Some(Level::High) }, "score reset at level high"),
             (Content::Reset { previous: None }, "score reset"),
-            (
-                Content::UserGone { previous: Level::Low },
-                "user left the list at level low without a known reset",
-            ),
+            (Content::UserGone { previous: Level::Low }, "user left the list at level low"),
             (
                 behavior(None, setting(Some(true), Level::High)),
                 "behavior high_dlp added: level high, enabled",

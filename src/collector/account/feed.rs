@@ -84,6 +84,11 @@ impl Account {
         }
     }
 
+    /// Whether there is a feed.
+    pub(crate) fn has_feed(&self) -> bool {
+        self.feed.is_some()
+    }
+
     /// The outbox, if there is a feed.
     pub(super) fn outbox(&self) -> Option<&Outbox> {
         self.feed.as_ref().map(|feed| &*feed.outbox)
@@ -112,10 +117,12 @@ impl Account {
         let Some(feed) = &self.feed else { return };
         let Facts { mut events, reset, losses } = facts;
         let person = || beside.identity.map(|Identity { email, name }| person(email, name));
+        // The events may have been asked for with their details before these were turned off.
+        let details = beside.details.filter(|_| feed.settings.details == Details::Kept);
         events.sort_by_key(|event| event.at);
         for event in events {
             let content = Content::RiskEvent {
-                details: beside.details.and_then(|details| details.of(&event)),
+                details: details.and_then(|details| details.of(&event)),
                 event_id: event.id,
                 behavior: self.ledger.text_of(event.label).to_owned(),
                 level: event.level,
@@ -230,5 +237,74 @@ fn reason(loss: Loss) -> GapReason {
         Loss::Timestamp => GapReason::Timestamp,
         Loss::Unknown => GapReason::Unknown,
         Loss::Unreadable => GapReason::Unreadable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::collector::account::Settings;
+    use crate::feed::SinkKind;
+    use crate::feed::outbox::Buffer;
+    use crate::feed::saved::SavedFeed;
+    use crate::model::resource::Intervals;
+    use crate::model::{AccountName, Level};
+
+    const DATE: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn account() -> Account {
+        let interval = Duration::from_secs(60);
+        Account::new(Settings {
+            name: AccountName { alias: "a".to_owned(), id: "0".repeat(32) },
+            intervals: Intervals {
+                summary: interval,
+                behaviors: interval,
+                integrations: interval,
+                audit: interval,
+            },
+            budget: 300,
+            user_limit: 1,
+            user_label: UserLabel::Id,
+            baseline: None,
+            secret: [1; 16],
+            seed: 1,
+        })
+    }
+
+    #[test]
+    fn details_that_were_asked_for_before_they_were_turned_off_are_not_told() {
+        let mut account = account();
+        let (sinks, buffer) = ([SinkKind::File], Arc::new(Buffer::new(100)));
+        let name = ("0", "a");
+        let parts = (&sinks[..], &buffer, &Arc::default());
+        let outbox = Arc::new(Outbox::restore(name, SavedFeed::default(), Format::Json, parts, DATE));
+        let settings = |details| FeedSettings {
+            format: Format::Json,
+            user_label: UserLabel::Id,
+            details,
+            history: History::Omitted,
+        };
+        account.feed_into(Arc::clone(&outbox), settings(Details::Kept), DATE);
+        let details =
+            EventDetails(HashMap::from([(("e1".to_owned(), DATE), "{\"city\":\"Lisbon\"}".to_owned())]));
+        for (wanted, has_details) in [(Details::Kept, true), (Details::Dropped, false)] {
+            account.set_feed(&settings(wanted));
+            let event = NewEvent {
+                label: serde_json::from_str("0").unwrap(),
+                level: Level::High,
+                at: DATE,
+                id: "e1".to_owned(),
+                identifier: "e1".to_owned(),
+            };
+            let facts = Facts { events: vec![event], reset: None, losses: Vec::new() };
+            let beside = Beside { identity: None, details: Some(&details) };
+            account.tell_reading(UserId::from_u128(1), facts, beside);
+            outbox.handed_over();
+            outbox.committed();
+            let line = outbox.all(SinkKind::File).pop().unwrap().text;
+            assert_eq!(line.contains("Lisbon"), has_details, "{line}");
+        }
     }
 }

@@ -77,6 +77,11 @@ impl Saving {
         self.hand_over(account, clock);
     }
 
+    /// Whether something was handed over that is not known to be on disk.
+    pub(super) fn awaits_commit(&self) -> bool {
+        self.handed.is_some()
+    }
+
     /// Publishes what was handed over, if it is on disk. Returns whether it is.
     fn publish_committed(&mut self, account: &mut Account) -> bool {
         let committed = *self.committed.borrow_and_update();

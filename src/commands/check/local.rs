@@ -112,7 +112,7 @@ pub(super) fn feed(feed: &Feed) -> Vec<Finding> {
     let to = |place: String| Finding::new(Subject::Feed, Verdict::Passed, format!("{place}: {what}"));
     let mut findings = Vec::new();
     if let Some(file) = &feed.settings.file {
-        findings.push(match file.directory_problem() {
+        findings.push(match file.problem() {
             None => to(file.path.display().to_string()),
             Some(problem) => Finding {
                 remark: Some(format!("the exporter would not start: {problem}")),

@@ -34,7 +34,7 @@ fn each_kind_has_a_category_and_what_the_schema_allows_with_it() {
         (Content::Reset { previous: None }, json!(["event", ["iam"], ["user", "change"], "reset", null])),
         (
             Content::UserGone { previous: Level::Low },
-            json!(["event", ["iam"], ["user", "deletion"], "user_gone", null]),
+            json!(["event", ["iam"], ["user", "change"], "user_gone", null]),
         ),
         (behavior(None, setting), json!(["event", ["configuration"], ["creation"], "behavior_change", null])),
         (

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::feed::samples;
 
 /// A directory with the file of a feed.
 struct Rig {
@@ -102,6 +103,7 @@ fn half_a_line_is_completed_and_an_end_that_fits_nothing_begins_a_new_file() {
         "{\"id\":\"account:1:1\"}\nx",
     ] {
         let rig = Rig::new(u64::MAX, 100);
+        let end = &*format!("{}{end}", lines(7..8)[0]);
         fs::write(rig.path(), end).unwrap();
         let mut sink = rig.sink();
         sink.write(&all, || all.clone()).unwrap();
@@ -109,7 +111,7 @@ fn half_a_line_is_completed_and_an_end_that_fits_nothing_begins_a_new_file() {
         assert_eq!(rig.names(), ["feed-0000000001.jsonl", "feed.jsonl"], "{end:?}");
         let left = fs::read_to_string(rig.folder.path().join("feed-0000000001.jsonl")).unwrap();
         assert_eq!(left, end, "it is left alone");
-        let already = usize::from(end.contains('\n'));
+        let already = usize::from(end.ends_with("\nx") && end.contains(&*all[0]));
         assert_eq!(fs::read_to_string(rig.path()).unwrap(), text(&all[already..]), "{end:?}");
     }
 }
@@ -190,4 +192,84 @@ fn after_a_failure_the_file_is_compared_again() {
     assert!(sink.write(&all[1..], Vec::new).is_err());
     sink.write(&all[1..], || all[1..].to_vec()).unwrap();
     assert_eq!(rig.union(), text(&all));
+}
+
+/// Puts something at the first path; the second one is free.
+type Make = fn(&Path, &Path);
+
+#[test]
+fn a_file_that_a_feed_cannot_continue_is_refused_and_left_alone() {
+    let record = |format: Format| format.beginning().to_owned() + "account:1:1";
+    let rig = Rig::new(u64::MAX, 10);
+    let settings = rig.sink().settings;
+    for begin in ["", "{", r#"{"me"#].map(str::to_owned).into_iter().chain(Format::ALL.map(record)) {
+        fs::write(rig.path(), &begin).unwrap();
+        assert!(settings.problem().is_none() && FileSink::lock(settings.clone()).is_ok(), "{begin}");
+    }
+    for content in ["redb", "state: {}\n", "\n", " {\"id\":\"a\"}", "{\"idx\":1}", "a token"] {
+        fs::write(rig.path(), content).unwrap();
+        let refused = FileSink::lock(settings.clone()).unwrap_err().to_string();
+        let wanted = "feed.jsonl: it has something else than records of the feed; move it away";
+        assert!(refused.ends_with(wanted), "{refused}");
+        assert!(settings.problem().unwrap().ends_with(wanted));
+        assert_eq!(fs::read_to_string(rig.path()).unwrap(), content);
+    }
+    fs::remove_file(rig.path()).unwrap();
+    let elsewhere = rig.folder.path().join("elsewhere");
+    let make: [(&str, Make); 4] = [
+        ("it is not a regular file", |path, _| fs::create_dir(path).unwrap()),
+        ("it is not a regular file", |path, _| {
+            assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        }),
+        ("it is a symbolic link; name the file itself", |path, elsewhere| {
+            fs::write(elsewhere, "").unwrap();
+            std::os::unix::fs::symlink(elsewhere, path).unwrap();
+        }),
+        ("it is a symbolic link; name the file itself", |path, _| {
+            std::os::unix::fs::symlink("/dev/null", path).unwrap();
+        }),
+    ];
+    for (wanted, make) in make {
+        let mut running = rig.sink();
+        make(&rig.path(), &elsewhere);
+        let refused = running.write(&lines(1..2), || lines(1..2)).unwrap_err().to_string();
+        assert_eq!(refused, wanted);
+        drop(running);
+        let refused = FileSink::lock(settings.clone()).unwrap_err().to_string();
+        assert!(refused.ends_with(wanted), "{refused}");
+        assert!(settings.problem().unwrap().ends_with(wanted));
+        fs::remove_file(rig.path()).or_else(|_| fs::remove_dir(rig.path())).unwrap();
+    }
+}
+
+#[test]
+fn every_line_begins_as_its_format_says() {
+    for format in Format::ALL {
+        assert!(format.beginning().len() as u64 <= LONGEST_BEGINNING);
+        for content in samples::contents() {
+            let line = format.encode(&samples::record(1, None, content));
+            let id = format!("{}{}:", format.beginning(), samples::ACCOUNT);
+            assert!(line.starts_with(&id), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_rotation_replaces_no_file_and_needs_the_list_of_files() {
+    let all = lines(1..3);
+    let rig = Rig::new(1, 10);
+    let mut sink = rig.sink();
+    sink.write(&all[..1], Vec::new).unwrap();
+    let first = rig.folder.path().join("feed-0000000001.jsonl");
+    fs::write(&first, "another").unwrap();
+    assert_eq!(sink.rename_to(1).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(fs::read_to_string(&first).unwrap(), "another");
+    sink.write(&all[1..], Vec::new).unwrap();
+    assert_eq!(rig.names(), ["feed-0000000001.jsonl", "feed-0000000002.jsonl", "feed.jsonl"]);
+    // The directory cannot be listed.
+    let sink = FileSink {
+        settings: FileSettings { path: first.join("feed.jsonl"), ..sink.settings.clone() },
+        ..sink
+    };
+    assert!(sink.rotated().is_err() && sink.earlier_files().is_err());
 }

@@ -73,8 +73,13 @@ impl Rig {
 
     /// Another process with these sinks.
     fn restart(&mut self, sinks: &[SinkKind]) {
+        self.restart_at(sinks, DATE);
+    }
+
+    fn restart_at(&mut self, sinks: &[SinkKind], date: Timestamp) {
         self.buffer = Arc::new(Buffer::new(self.buffer.limit));
-        self.outbox = open(self.saved(), sinks, &self.buffer);
+        let parts = (sinks, &self.buffer, &Arc::default());
+        self.outbox = Outbox::restore(ACCOUNT, self.saved(), Format::Json, parts, date);
     }
 
     fn visible(&self, sink: SinkKind) -> Vec<u64> {
@@ -154,7 +159,7 @@ fn numbers_continue_after_a_restart_and_each_sink_continues_where_it_was() {
     rig.push([4]);
     rig.commit();
     let last = lines(&rig).pop().unwrap();
-    assert!(last.contains(&format!("\"id\":\"{}:1795219200250:4\"", ACCOUNT.0)), "{last}");
+    assert!(last.contains(&format!("\"id\":\"{}:1795219200251:1\"", ACCOUNT.0)), "{last}");
     // Without the file, what only it had not written is removed; with it again, it gets what is new.
     rig.written(Stdout, 4);
     rig.restart(&[Stdout]);
@@ -163,6 +168,61 @@ fn numbers_continue_after_a_restart_and_each_sink_continues_where_it_was() {
     assert_eq!(rig.rows.keys().copied().collect::<Vec<_>>(), [5]);
     rig.restart(&SINKS);
     assert_eq!((rig.visible(File), rig.visible(Stdout)), (vec![], vec![5]));
+}
+
+#[test]
+fn an_older_copy_of_the_state_file_gives_no_id_to_two_facts() {
+    let mut rig = Rig::new(100);
+    rig.push([1, 2]);
+    rig.commit();
+    rig.written(Stdout, 1);
+    // The copy has records that wait, and is used again after the records of two more processes.
+    let (rows, documents) = (rig.rows.clone(), rig.documents.clone());
+    let mut ids = BTreeMap::new();
+    for user in [3, 4, 5] {
+        if user == 5 {
+            (rig.rows, rig.documents) = (rows.clone(), documents.clone());
+        }
+        rig.restart_at(&SINKS, Timestamp::from_millis(DATE.millis() + 1_000 * user as i64));
+        rig.push([user, user + 10]);
+        rig.commit();
+        for line in rig.outbox.all(Stdout) {
+            let value: serde_json::Value = serde_json::from_str(&line.text).unwrap();
+            let known = ids.insert(value["id"].as_str().unwrap().to_owned(), Arc::clone(&line.text));
+            assert!(known.is_none_or(|known| known == line.text), "{}", line.text);
+        }
+    }
+    assert_eq!(ids.len(), 7, "{ids:?}");
+}
+
+#[test]
+fn a_gap_has_records_of_one_epoch_and_one_that_is_forgotten_keeps_its_id() {
+    let mut rig = Rig::new(100);
+    rig.push(1..=3);
+    rig.commit();
+    let ids = |rig: &Rig| -> Vec<String> {
+        let id =
+            |line: Line| serde_json::from_str::<serde_json::Value>(&line.text).unwrap()["id"].to_string();
+        rig.outbox.all(File).into_iter().map(id).collect()
+    };
+    let before = ids(&rig);
+    rig.restart(&SINKS);
+    rig.push(4..=6);
+    rig.commit();
+    let row = rig.saved().about(UserId::from_u128(2)).next().unwrap().1.forgotten().write();
+    rig.rows.insert(2, row);
+    rig.restart(&SINKS);
+    rig.commit();
+    let after = ids(&rig);
+    assert_eq!((after.len(), &after[..3]), (6, &before[..]));
+    // A third process drops what it has counted itself, and nothing that a sink may have written before.
+    rig.buffer = Arc::new(Buffer::new(7));
+    rig.outbox = open(rig.saved(), &SINKS, &rig.buffer);
+    rig.push(7..=9);
+    rig.commit();
+    let gap = rig.outbox.all(File).into_iter().last().map(|line| line.text).unwrap();
+    let wanted = r#""sequence":3,"reason":"buffer_full","count":3,"first_sequence":1,"last_sequence":3}"#;
+    assert!(gap.contains(wanted), "{gap}");
 }
 
 #[test]

@@ -63,8 +63,14 @@ impl Feed {
     pub(crate) fn check(&self, totals: &EventTotals) {
         let lines: Vec<Value> =
             self.file.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        for (at, line) in lines.iter().enumerate() {
-            assert_eq!(line["sequence"], at as u64 + 1, "the feed has each number once");
+        let mut epochs: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for line in &lines {
+            let number = |name: &str| line[name].as_u64().expect("a number");
+            epochs.entry(number("epoch")).or_default().push(number("sequence"));
+        }
+        for sequences in epochs.values() {
+            let wanted: Vec<u64> = (1..=sequences.len() as u64).collect();
+            assert_eq!(*sequences, wanted, "the feed has each number of an epoch once");
         }
         let level = |line: &Value, name: &str| {
             let word = line[name].as_str().expect("a level");

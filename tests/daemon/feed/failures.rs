@@ -7,8 +7,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::rig::FeedHome;
-use crate::durability::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi};
-use crate::program::{is_installed, skip};
+use crate::durability::process::{ACCOUNTS, Exporter, Home, Scrape, SimulatedApi, pause};
+use crate::program::{is_installed, program, skip};
 
 const PENDING: &str = "zt_risk_exporter_feed_pending_records{sink=\"file\"}";
 const FAILURES: &str = "zt_risk_exporter_feed_write_failures_total{sink=\"file\"}";
@@ -41,6 +41,15 @@ impl Drop for SmallDisk<'_> {
         // The folder is removed with the home.
         let _ = Command::new("umount").arg("-l").arg(self.0.folder()).output();
     }
+}
+
+/// Puts a directory at the place of the file, before the first record: the file cannot be opened.
+fn block(feed: &FeedHome) {
+    fs::create_dir(feed.folder().join("feed.jsonl")).expect("nothing was written yet");
+}
+
+fn unblock(feed: &FeedHome) {
+    fs::remove_dir(feed.folder().join("feed.jsonl")).expect("it is there");
 }
 
 /// Adds this many events of a user, and waits until they are counted.
@@ -86,16 +95,15 @@ fn a_full_disk_delays_the_feed_and_nothing_else_and_loses_no_record() {
 fn a_full_buffer_is_one_gap_with_the_numbers_of_what_is_missing() {
     let api = SimulatedApi::start();
     let feed = FeedHome::new(&api, ", buffer_records: 100");
-    // A directory at the place of the file: it cannot be opened.
-    fs::create_dir(feed.folder().join("feed.jsonl")).unwrap();
     let mut exporter = feed.home.start();
     exporter.until("counting begins", Scrape::counts);
+    block(&feed);
     count(&api, &mut exporter, 1, 5);
     exporter.until("it fails", |scrape| scrape.get(FAILURES) >= Some(1.0));
     let scrape = count(&api, &mut exporter, 2, 300);
     assert!(scrape.get(DROPPED) >= Some(200.0), "{scrape}");
     assert!(scrape.get(PENDING) <= Some(110.0), "{scrape}");
-    fs::remove_dir(feed.folder().join("feed.jsonl")).unwrap();
+    unblock(&feed);
     exporter.until("nothing waits", |scrape| scrape.get(PENDING) == Some(0.0));
     let lines = feed.until(&api, "it flows", |lines| lines.0.len() >= 100);
     lines.assert_sound("a full buffer");
@@ -127,9 +135,9 @@ fn a_second_exporter_on_the_same_file_does_not_start_and_the_first_continues() {
 fn a_user_who_is_forgotten_is_in_no_record_that_waited() {
     let api = SimulatedApi::start();
     let feed = FeedHome::new(&api, "");
-    fs::create_dir(feed.folder().join("feed.jsonl")).unwrap();
     let mut exporter = feed.home.start();
     exporter.until("counting begins", Scrape::counts);
+    block(&feed);
     count(&api, &mut exporter, 1, 2);
     count(&api, &mut exporter, 2, 2);
     exporter.terminate();
@@ -139,7 +147,7 @@ fn a_user_who_is_forgotten_is_in_no_record_that_waited() {
     assert_eq!(shown.matches("a record of kind risk_event").count(), 2, "{shown}");
     let forgotten = feed.home.inspect(&["forget", &user]);
     assert!(forgotten.status.success(), "{forgotten:?}");
-    fs::remove_dir(feed.folder().join("feed.jsonl")).unwrap();
+    unblock(&feed);
     let _exporter = feed.home.start();
     let lines = feed
         .until(&api, "the rest", |lines| lines.of("gap").count() >= 2 && lines.of("risk_event").count() == 2);
@@ -191,4 +199,100 @@ fn a_limit_on_the_size_of_files_is_a_failure_like_a_full_disk() {
     let lines = feed.until(&api, "all", |lines| lines.of("risk_event").count() == 193);
     lines.assert_sound("a limit");
     assert_eq!(lines.of("gap").count(), 0, "{}", feed.text());
+}
+
+#[test]
+fn a_file_of_something_else_or_of_another_setting_is_refused_and_stays() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, "");
+    let text = fs::read_to_string(feed.home.config()).unwrap();
+    let exporter = feed.home.start();
+    drop(exporter);
+    let names = || {
+        let entries = fs::read_dir(feed.home.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    std::os::unix::fs::symlink(feed.home.path(), feed.home.path().join("again")).unwrap();
+    fs::write(feed.home.path().join("other"), "something else").unwrap();
+    let there = names();
+    for (path, code, wanted) in [
+        ("state/state.redb", 2, "feed.path is state.path; the feed needs a file of its own"),
+        ("again/state/state.redb", 2, "feed.path is state.path; the feed needs a file of its own"),
+        ("config.yaml", 2, "feed.path is the configuration file; the feed needs a file of its own"),
+        ("other", 1, "it has something else than records of the feed; move it away"),
+    ] {
+        feed.home.configure(&text.replace("path: feed/feed.jsonl", &format!("path: {path}")));
+        let mut exporter = feed.home.start();
+        assert_eq!(exporter.end().code(), Some(code), "{path}");
+        exporter.until_logged(wanted);
+        let mut check = program();
+        check.args(["check", "--config.file"]).arg(feed.home.config());
+        let output = check.output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!output.status.success() && said.contains(wanted), "{path}: {said}");
+    }
+    let left: Vec<_> = names().difference(&there).cloned().collect();
+    assert!(left.iter().all(|name| name == "other.lock"), "{left:?}");
+    assert_eq!(fs::read_to_string(feed.home.path().join("other")).unwrap(), "something else");
+}
+
+#[test]
+fn records_that_wait_for_a_feed_that_is_removed_are_dropped_with_a_warning() {
+    let api = SimulatedApi::start();
+    let to_stdout = |text: &str| text.replace("path: feed/feed.jsonl", "stdout: true");
+    let without = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with("feed:"));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let changes: [(&dyn Fn(&str) -> String, &str); 2] = [
+        (
+            &to_stdout,
+            "records are dropped that waited for a sink of the feed that is not configured any more",
+        ),
+        (&without, "there is no feed any more; records that waited for it are dropped"),
+    ];
+    for (change, warning) in changes {
+        let feed = FeedHome::new(&api, "");
+        let text = fs::read_to_string(feed.home.config()).unwrap();
+        let mut exporter = feed.home.start();
+        exporter.until("counting begins", Scrape::counts);
+        block(&feed);
+        count(&api, &mut exporter, 2, 2);
+        exporter.terminate();
+        feed.home.configure(&change(&text));
+        let exporter = feed.home.start();
+        exporter.until_logged(warning);
+    }
+}
+
+#[test]
+fn an_account_that_leaves_takes_its_last_records_to_the_file() {
+    let api = SimulatedApi::start();
+    let feed = FeedHome::new(&api, "");
+    let text = fs::read_to_string(feed.home.config()).unwrap();
+    let text = text.replace("127.0.0.1:0\" }", "127.0.0.1:0\", enable_lifecycle: true }");
+    let (account, ..) = ACCOUNTS[1];
+    let without: Vec<&str> = text.lines().filter(|line| !line.contains(account)).collect();
+    assert_eq!(without.len() + 1, text.lines().count(), "an account is a line");
+    feed.home.configure(&text);
+    let mut exporter = feed.home.start();
+    exporter.until("counting begins", Scrape::counts);
+    for round in 1..=5 {
+        let event =
+            api.simulator.append_event(account, Uuid::from_u128(1), "imp_travel", api.clock.date()).unwrap();
+        // It was read, but its commit takes up to a second more.
+        let since = api.clock.now();
+        while exporter.scrape().and_then(|scrape| scrape.get(PENDING)) == Some(0.0)
+            && !feed.text().contains(&event.id)
+        {
+            pause(&api.clock, since, || "the event is not read".to_owned());
+        }
+        feed.home.configure(&without.join("\n"));
+        assert_eq!(exporter.reload().0, 200);
+        exporter.until("nothing waits", |scrape| scrape.get(PENDING) == Some(0.0));
+        feed.home.configure(&text);
+        assert_eq!(exporter.reload().0, 200);
+        let lines = feed.until(&api, "all are told", |lines| lines.of("risk_event").count() == round);
+        lines.assert_sound("an account that leaves");
+    }
 }

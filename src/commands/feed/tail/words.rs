@@ -86,7 +86,7 @@ impl Fields {
                 }
             }
             "reset" => "reset".to_owned(),
-            "user_gone" => "gone without a reset".to_owned(),
+            "user_gone" => "left the list".to_owned(),
             "behavior_change" | "integration_change" => {
                 let now = match self.current_enabled {
                     Some(true) => ", on",
@@ -140,7 +140,7 @@ mod tests {
             (
                 "user_gone",
                 with_user(r#","previous_level":"low""#),
-                "09:30:12 low     gone without a reset  182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e",
+                "09:30:12 low     left the list         182bd5e5-6e1a-4fe4-a799-aa6d9a6ab26e",
             ),
             ("reset", String::new(), "09:30:12 -       reset"),
             (
