@@ -38,7 +38,11 @@ REJECTED: list[tuple[dict[str, Any], str]] = [
     (ONE | {"config": {"users": {"identity": "hash"}}}, "neither hashKeySecret nor hashKeyFile names the key"),
     (ONE | {"hashKeySecret": {"name": "hash"}}, "hashKeySecret is set, but config.users.identity is not hash"),
     (
-        ONE | {"baseline": {"a": {}}, "config": {"behaviors": {"baseline": "/run/baseline"}}},
+        ONE
+        | {
+            "baseline": {"a": {"enabled": True, "risk_level": "low"}},
+            "config": {"behaviors": {"baseline": "/run/baseline"}},
+        },
         "both set: one baseline is enough",
     ),
     (ONE | {"hashKeyFile": "/run/hash"}, "hashKeyFile is set, but config.users.identity is not hash"),
