@@ -124,10 +124,9 @@ def every_object_says_which_keys_it_may_have() -> None:
         limited = {"additionalProperties", "propertyNames"} & set(one)
         return found | ({path} if one.get("type") == "object" and not limited else set())
 
-    # The values of a parent chart, the objects of the Gateway API, which another check validates, and a baseline, which
-    # the exporter validates.
+    # The values of a parent chart, and the objects of the Gateway API, which another check validates.
     found = {re.sub(r"\.(properties|items|definitions)\b", "", path) for path in open_objects(schema, "")}
-    assert found == {".baseline", ".global", ".objects"}, found
+    assert found == {".global", ".objects"}, found
 
 
 def the_keys_of_objects_of_kubernetes_are_those_of_its_newest_known_version() -> None:
