@@ -11,6 +11,7 @@ use uuid::Uuid;
 use zt_risk_exporter::clock::Timestamp;
 
 use super::rig::{FeedHome, Lines};
+use super::with_milliseconds;
 use crate::durability::process::{ACCOUNTS, Scrape, SimulatedApi, USERS};
 
 /// A budget of five minutes lasts for about so many kills: what a killed process had leased counts as spent.
@@ -74,13 +75,6 @@ fn wanted(api: &SimulatedApi, scrape: &Scrape) -> BTreeMap<String, String> {
         }
     }
     wanted
-}
-
-/// A time with three decimals of its second, as every record has it.
-fn with_milliseconds(time: &str) -> String {
-    let (second, decimals) =
-        time.trim_end_matches('Z').split_once('.').unwrap_or((time.trim_end_matches('Z'), ""));
-    format!("{second}.{decimals:0<3}Z")
 }
 
 /// The same of the lines.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use zt_risk_exporter::simulator::Level;
 
 use super::rig::{FeedHome, Lines};
+use super::with_milliseconds;
 use crate::durability::process::{ACCOUNTS, Scrape, SimulatedApi, pause};
 use crate::program::program;
 
@@ -84,7 +85,7 @@ fn each_kind_of_change_is_a_line_with_what_happened() {
         (
             "risk_event",
             json!({ "account": "first", "account_id": account, "user": user, "event_id": event.id, "level": high,
-                    "behavior": "imp_travel", "time": event.timestamp.to_string() }),
+                    "behavior": "imp_travel", "time": with_milliseconds(&event.timestamp.to_string()) }),
         ),
         (
             "level_change",
