@@ -31,8 +31,14 @@ fn remaining(scrape: &Scrape, alias: &str) -> Option<f64> {
     scrape.get(&format!("zt_risk_exporter_budget_remaining_requests{{account=\"{alias}\"}}"))
 }
 
-/// Waits until both accounts have one budget, in which everything counts that was sent with these two tokens.
-fn until_they_share(world: &World, exporter: &mut Exporter, aliases: [&str; 2], tokens: [&str; 2]) {
+/// Waits until both accounts have one budget, in which everything counts that was sent with this `token`, and the requests that one
+/// of them had sent `earlier` with another one. A request that is sent while the budgets join counts against that of its own token.
+fn until_they_share(
+    world: &World,
+    exporter: &mut Exporter,
+    aliases: [&str; 2],
+    (token, earlier): (&str, usize),
+) {
     let of = |scrape: &Scrape| aliases.map(|alias| remaining(scrape, alias));
     let share = |scrape: &Scrape| {
         let [one, other] = of(scrape);
@@ -40,7 +46,7 @@ fn until_they_share(world: &World, exporter: &mut Exporter, aliases: [&str; 2], 
         one.is_some() && one == other
     };
     exporter.until(&format!("{aliases:?} share a budget"), share);
-    let spent = world.spent(tokens[0], tokens[1]) as f64;
+    let spent = (world.spent(token, token) + earlier) as f64;
     let scrape = exporter.until(&format!("{aliases:?} share a budget"), share);
     assert!(of(&scrape)[0] <= Some(LIMIT - spent), "{spent} were sent\n{scrape}");
 }
@@ -59,20 +65,21 @@ fn files_that_come_to_hold_the_same_token_share_its_budget() {
     exporter.until("both have sent requests", |scrape| {
         has_spent(scrape, "first") && has_spent(scrape, "second") && scrape.counted("first") == 5.0
     });
+    let earlier = world.spent("t1", "t1");
     write(&home, &[("b", "t0")]);
     exporter.until_logged("the credentials changed; the new ones are used from now on account=\"second\"");
     let before = world.spent("t1", "t1");
-    until_they_share(&world, &mut exporter, ["first", "second"], ["t0", "t1"]);
+    until_they_share(&world, &mut exporter, ["first", "second"], ("t0", earlier));
     // That is what the configuration says too.
     assert_eq!(exporter.reload(), (200, "nothing changed".to_owned()));
     world.events(1, 5);
     exporter.until("the second is read with it", |scrape| scrape.counted("second") == 5.0);
-    until_they_share(&world, &mut exporter, ["first", "second"], ["t0", "t1"]);
+    until_they_share(&world, &mut exporter, ["first", "second"], ("t0", earlier));
     assert_eq!(world.spent("t1", "t1"), before, "nothing is sent with the token from before");
     // The state has it too.
     exporter.kill();
     let mut exporter = home.start();
-    until_they_share(&world, &mut exporter, ["first", "second"], ["t0", "t1"]);
+    until_they_share(&world, &mut exporter, ["first", "second"], ("t0", earlier));
 }
 
 #[test]
@@ -96,7 +103,7 @@ fn what_a_token_spent_stays_with_it_when_the_file_has_another_one() {
         (status, changes.as_str()),
         (200, "account \"third\" was added; account \"second\" was added")
     );
-    until_they_share(&world, &mut exporter, ["first", "second"], ["t1", "t1"]);
+    until_they_share(&world, &mut exporter, ["first", "second"], ("t1", 0));
     let spent = world.spent("t0", "t0") as f64;
     let scrape = exporter.until("the third is shown", |scrape| remaining(scrape, "third").is_some());
     assert!(remaining(&scrape, "third") <= Some(LIMIT - spent), "{spent} were sent\n{scrape}");
@@ -110,9 +117,10 @@ fn the_smaller_share_counts_for_files_that_come_to_hold_the_same_token() {
     configure(&world, &home, &accounts);
     let mut exporter = home.start();
     exporter.until("both are read", |scrape| up("first")(scrape) && up("second")(scrape));
+    let earlier = world.spent("t0", "t0");
     write(&home, &[("a", "t1")]);
     exporter.until_logged("two accounts with different budget_share have the same credential now");
-    until_they_share(&world, &mut exporter, ["first", "second"], ["t0", "t1"]);
+    until_they_share(&world, &mut exporter, ["first", "second"], ("t1", earlier));
     let (status, reason) = exporter.reload();
     assert_eq!(status, 500, "{reason}");
     assert!(reason.contains("with the same credential, and they share one budget"), "{reason}");
