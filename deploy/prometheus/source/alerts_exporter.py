@@ -388,8 +388,8 @@ def state_alerts(s: Settings) -> list[Alert]:
             summary="The accounts of {{ $labels.token_file }} cannot be found.",
             description="""
             The exporter {{ $labels.instance }} cannot list the accounts of the token {{ $labels.token_file }}. Accounts
-            that were found before continue to be watched, and new ones are not found. The log, the live page and the command
-            say why. Correct the token or its permissions at Cloudflare.
+            that were found before continue to be watched, and new ones are not found. The log, the live page and the
+            command say why. Correct the token or its permissions at Cloudflare.
             """,
             command="zt-risk-exporter check",
             dashboard=EXPORTER_INSTANCE,

@@ -244,7 +244,8 @@ fn records_that_wait_for_a_feed_that_is_removed_are_dropped_with_a_warning() {
         let lines = text.lines().filter(|line| !line.starts_with("feed:"));
         lines.map(|line| format!("{line}\n")).collect::<String>()
     };
-    let changes: [(&dyn Fn(&str) -> String, &str); 2] = [
+    type Change<'a> = (&'a dyn Fn(&str) -> String, &'a str);
+    let changes: [Change<'_>; 2] = [
         (
             &to_stdout,
             "records are dropped that waited for a sink of the feed that is not configured any more",

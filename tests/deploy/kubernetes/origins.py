@@ -156,6 +156,9 @@ def the_exporter_accepts_every_configuration() -> None:
                 (work / path.removeprefix("/")).mkdir(parents=True, exist_ok=True)
                 (work / path.removeprefix("/") / ACCOUNT).write_text("simulated-token", encoding="utf-8")
                 text = text.replace(path, str(work / path.removeprefix("/")))
+            for path in set(re.findall(r"path: [\"']?(/var/log/[^\s\"',}]+)", mounted)):
+                (work / path.removeprefix("/")).parent.mkdir(parents=True, exist_ok=True)
+                text = text.replace(path, str(work / path.removeprefix("/")))
             for path in files | baselines:
                 file = work / path.removeprefix("/")
                 file.parent.mkdir(parents=True, exist_ok=True)
