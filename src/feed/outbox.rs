@@ -59,7 +59,7 @@ impl Buffer {
 pub(crate) struct Draft {
     /// When it happened.
     pub(crate) time: Timestamp,
-    /// The user whom it is about.
+    /// The user that it concerns.
     pub(crate) subject: Option<UserId>,
     /// How it names that user.
     pub(crate) user: Option<RecordUser>,

@@ -53,7 +53,7 @@ pub(crate) struct SavedRecord {
     /// The first number that it stands for.
     pub(crate) first: u64,
     pub(crate) kind: RecordKind,
-    /// The user whom it is about.
+    /// The user that it concerns.
     pub(crate) subject: Option<UserId>,
     pub(crate) logged_time: Timestamp,
     /// The line with its newline; `None` if it was forgotten.

@@ -145,7 +145,7 @@ pub struct TokenSpec {
     pub expires_on: Option<TimeSpec>,
 }
 
-/// To whom a token belongs.
+/// The kind of owner that a token has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenOwner {
