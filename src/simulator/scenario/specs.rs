@@ -149,10 +149,10 @@ pub struct TokenSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenOwner {
-    /// To a user.
+    /// A user.
     #[default]
     User,
-    /// To an account, so it cannot list accounts (400 with code 1001).
+    /// An account. The token cannot list accounts (400 with code 1001).
     Account,
 }
 
